@@ -37,6 +37,9 @@ class Tokenizer:
     def __len__(self) -> int:
         return self._inner.get_vocab_size()
 
+    def __contains__(self, token: str) -> bool:
+        return self._inner.token_to_id(token) is not None
+
     def id_of(self, token: str) -> int:
         """The id of one special token. Raises `ConfigError` when there is none."""
         number = self._inner.token_to_id(token)

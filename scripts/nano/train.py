@@ -1,0 +1,504 @@
+"""Train the embedded `nano` network on pages drawn as it goes.
+
+    python scripts/nano/train.py --run runs/nano                  # start, or go on where it stopped
+    python scripts/nano/train.py --run runs/nano --export src/foveate/assets/nano
+
+What makes it learn in hours on two cores is that every glyph's place is known. Three heads are thrown away at the
+end: one names the characters of each 16-pixel patch from SAM's features, one those of each vision token's 4 x 4
+patches from the token alone, and one attention head of each later decoder layer is shown which vision token
+holds the text it is about to write. The fourth loss is the one that stays: the next token.
+
+B pages · S side in pixels · T tokens · D the decoder's width · K characters that a patch can name
+"""
+
+import argparse
+import json
+import math
+import multiprocessing as mp
+import os
+import queue
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from draw import Drawn, draw, patch_targets
+from text import ALPHABET, TextSource, mark_up
+from torch import Tensor, nn
+
+from foveate.config import ClipConfig, DecoderConfig, OCRConfig, SamConfig
+from foveate.model import weights
+from foveate.model.attention import rotary_table, rotate
+from foveate.model.experts import Router
+from foveate.model.ocr import OCR
+from foveate.pages.mode import CELL
+from foveate.pages.prompts import PROMPTS
+from foveate.pages.tokenizer import TOKENIZER_NAME, Tokenizer
+
+ASSETS = Path(__file__).parents[2] / "src" / "foveate" / "assets" / "nano"
+PATCH, SLOTS, PER_CELL = 16, 3, 16
+CELLS_PER_TOKEN = 4  # vision tokens that one text token may lie in
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the course. Sizes in pixels."""
+
+    name: str
+    steps: int
+    sides: tuple[int, ...]  # of the square page; batches of one side
+    type_sizes: tuple[int, int]  # em heights, from and to
+    patches: int  # 16-pixel patches in a batch, whatever its side
+    characters: float  # most characters on a page of side 512
+    grounding: float = 0.0  # share of answers with boxes
+    learning_rate: float = 1e-3
+    decay: bool = False  # to zero over the phase
+    patch_weight: float = 1.0
+    cell_weight: float = 1.0
+    guide_weight: float = 0.3
+
+
+COURSE = (
+    Phase("letters", 1500, (256,), (22, 44), 8192, 700),
+    Phase("pages", 1500, (256, 512, 512, 640), (20, 44), 16384, 700, grounding=0.3),
+    Phase(
+        "settle", 1000, (512, 512, 640), (20, 44), 16384, 700, grounding=0.3, decay=True, learning_rate=8e-4
+    ),
+)
+
+
+def nano_config(tokenizer: Tokenizer) -> OCRConfig:
+    """The same classes as the released network, about a three-hundredth of its size."""
+    return OCRConfig(
+        sam=SamConfig(
+            width=192,
+            layers=4,
+            heads=3,
+            global_attn_indexes=(2,),
+            downsample_channels=(192, 256),
+            window_size=8,
+            neck_channels=128,
+        ),
+        clip=ClipConfig(width=256, layers=4, heads=4, image_size=16, patch_size=1, mlp_width=1024),
+        decoder=DecoderConfig(
+            hidden_size=256,
+            num_hidden_layers=5,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            intermediate_size=768,
+            moe_intermediate_size=128,
+            n_routed_experts=8,
+            num_experts_per_tok=2,
+            n_shared_experts=1,
+            vocab_size=-(-len(tokenizer) // 16) * 16,
+            max_position_embeddings=4096,
+            bos_token_id=tokenizer.bos,
+            eos_token_id=tokenizer.eos,
+        ),
+        image_token_id=tokenizer.image,
+    )
+
+
+def initialise(model: OCR) -> None:
+    """Scaled normal weights, as for a network of this depth without a released start."""
+    depth = model.config.decoder.num_hidden_layers
+    for name, parameter in model.named_parameters():
+        if parameter.ndim < 2:
+            if "newline" in name or "separator" in name or "class_embedding" in name:
+                nn.init.normal_(parameter, std=0.02)
+            continue
+        fan_in = parameter.shape[-1] if "experts" in name else parameter[0].numel()
+        std = 0.02 if "pos" in name or "embed" in name else fan_in**-0.5
+        if name.endswith(
+            (".attn.proj.weight", "out_proj.weight", "o_proj.weight", "down_proj", "down_proj.weight")
+        ):
+            std /= math.sqrt(2 * depth)
+        if name.endswith(("lin2.weight", "fc2.weight")):
+            std /= math.sqrt(2 * depth)
+        nn.init.normal_(parameter, std=std)
+    nn.init.normal_(model.decoder.lm_head.weight, std=0.02)
+
+
+# --- batches: what a drawing process makes -------------------------------------------------------------------------
+
+
+@dataclass
+class Batch:
+    pixels: Tensor  # (B, S, S) uint8
+    ids: Tensor  # (B, T) int64, image tokens included
+    labels: Tensor  # (B, T) the next token, IGNORE where none is asked for
+    guide: (
+        Tensor  # (B, T, CELLS_PER_TOKEN) places of the vision tokens that hold the next token's text, or -1
+    )
+    patches: Tensor  # (B, S / 16, S / 16, SLOTS) characters + 1, 0 for none
+    phase: int
+    step: int
+
+
+def answer(page: Drawn, grounding: bool, side: int) -> tuple[str, list[int]]:
+    """The text to write, and for each of its characters the one of `page.text` that it repeats, or -1."""
+    if not grounding:
+        return page.text, list(range(len(page.text)))
+    text, origin = "", []
+    start = 0
+    for block in page.text.split("\n\n"):
+        end = start + len(block)
+        boxes = [box for first, last, box in page.lines if first < end and last > start]
+        if boxes:
+            left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+            right, bottom = max(box[2] for box in boxes), max(box[3] for box in boxes)
+            box = [min(999, max(0, round(value / side * 999))) for value in (left, top, right, bottom)]
+            kind = "title" if block.startswith("# ") else "text"
+            head = ("\n\n" if text else "") + f"<|ref|>{kind}<|/ref|><|det|>[{box}]<|/det|>\n"
+            text += head + block
+            origin += [-1] * len(head) + list(range(start, end))
+        start = end + 2
+    return text, origin
+
+
+def sample(
+    page: Drawn, tokenizer: Tokenizer, grounding: bool, side: int
+) -> tuple[list[int], list[int], list[list[int]]]:
+    """Ids, labels and guides of one page."""
+    columns = side // CELL
+    prompt = PROMPTS["markdown" if grounding else "text"]
+    start = tokenizer.encode_prompt(prompt, columns * (columns + 1) + 1)
+    text, origin = answer(page, grounding, side)
+    encoded = tokenizer._inner.encode(text, add_special_tokens=False)
+    place = {
+        int(offset): 1 + int(y) // CELL * (columns + 1) + int(x) // CELL
+        for offset, (_, x, y) in zip(page.char_offsets, page.chars, strict=True)
+    }
+    cells = []
+    for first, last in encoded.offsets:
+        found = dict.fromkeys(place[origin[i]] for i in range(first, last) if origin[i] in place)
+        cells.append(list(found)[:CELLS_PER_TOKEN])
+    ids = [*start, *encoded.ids]
+    labels = [IGNORE] * (len(start) - 1) + encoded.ids + [tokenizer.eos]
+    guides = [[] for _ in range(len(start) - 1)] + cells + [[]]
+    return ids, labels, guides
+
+
+def make_batch(
+    source: TextSource, tokenizer: Tokenizer, seed: int, number: int, phase: Phase, step: int
+) -> Batch:
+    """A batch of a phase: a function of the seed and the step alone."""
+    rng = np.random.default_rng((seed, number, step))
+    side = int(rng.choice(phase.sides))
+    count = max(1, phase.patches // (side // PATCH) ** 2)
+    images, rows, targets = [], [], []
+    for _ in range(count):
+        room = int(phase.characters * (side / 512) ** 2)
+        page = one_page(rng, source, phase, side, max(8, int(room * rng.uniform(0.05, 1.0))))
+        images.append(page.image)
+        targets.append(patch_targets(page, PATCH, SLOTS))
+        rows.append(sample(page, tokenizer, bool(rng.random() < phase.grounding), side))
+    length = -(-max(len(ids) for ids, _, _ in rows) // 16) * 16
+    ids = np.full((count, length), tokenizer.eos, np.int64)
+    labels = np.full((count, length), IGNORE, np.int64)
+    guide = np.full((count, length, CELLS_PER_TOKEN), -1, np.int64)
+    for row, (row_ids, row_labels, row_guides) in enumerate(rows):
+        ids[row, : len(row_ids)] = row_ids
+        labels[row, : len(row_labels)] = row_labels
+        for t, cells in enumerate(row_guides):
+            guide[row, t, : len(cells)] = cells
+    arrays = (np.stack(images), ids, labels, guide, np.stack(targets).astype(np.int64))
+    pixels, ids_, labels_, guide_, patches = (torch.from_numpy(array) for array in arrays)
+    return Batch(pixels, ids_, labels_, guide_, patches, number, step)
+
+
+def one_page(rng: np.random.Generator, source: TextSource, phase: Phase, side: int, characters: int) -> Drawn:
+    text = mark_up(rng, source.sample(rng, characters), headings=0.3, lists=0.15)
+    return draw(rng, text, side, side, sizes=phase.type_sizes)
+
+
+def drawing_process(
+    out: Any,
+    seed: int,
+    corpus: str,
+    cache: str,
+    course: tuple[Phase, ...],
+    start: tuple[int, int],
+    share: tuple[int, int],
+) -> None:
+    """Draws every `share[1]`-th batch of the course, from `start` (phase, step) on."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    os.nice(5)
+    source, tokenizer = TextSource(corpus, "train", cache), Tokenizer.load(ASSETS)
+    for number, step in positions(course, start):
+        if step % share[1] == share[0]:
+            out.put(make_batch(source, tokenizer, seed, number, course[number], step))
+
+
+def positions(course: tuple[Phase, ...], start: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    for number, phase in enumerate(course):
+        if number >= start[0]:
+            yield from ((number, step) for step in range(start[1] if number == start[0] else 0, phase.steps))
+
+
+# --- losses --------------------------------------------------------------------------------------------------------
+
+
+class Teacher(nn.Module):
+    """The network with its throw-away heads."""
+
+    def __init__(self, model: OCR) -> None:
+        super().__init__()
+        self.model = model
+        classes, config = len(ALPHABET) + 1, model.config
+        self.patch_head = nn.Linear(config.sam.neck_channels, SLOTS * classes)
+        self.cell_head = nn.Linear(config.decoder.hidden_size, PER_CELL * SLOTS * classes)
+        self.guided = [
+            layer.self_attn for layer in model.decoder.layers[config.decoder.first_k_dense_replace :]
+        ]
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses by name, each a mean in nats, and two accuracies."""
+        caught: dict[Any, tuple[Any, ...]] = {}
+        hooks = [
+            module.register_forward_hook(lambda m, i, o: caught.__setitem__(m, (i, o)))
+            for module in self.watched()
+        ]
+        try:
+            pixels = batch.pixels[:, None].float().div(127.5).sub(1).expand(-1, 3, -1, -1)
+            encoder = self.model.encoder
+            tokens = encoder.encode(pixels)
+            pages = [encoder.arrange(page, None, (1, 1)) for page in tokens]
+            x = self.model.embed(batch.ids, pages)
+            places = torch.arange(batch.ids.shape[1])[None].expand_as(batch.ids)
+            hidden = self.model.decoder(x, places)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        asked = batch.labels != IGNORE
+        logits = self.model.decoder.logits(hidden[asked])
+        losses = {"text": F.cross_entropy(logits, batch.labels[asked])}
+        losses["text_right"] = (logits.argmax(-1) == batch.labels[asked]).float().mean()
+        features = caught[encoder.sam][1].permute(0, 2, 3, 1)
+        losses["patch"], losses["patch_right"] = self.name(self.patch_head, features, batch.patches)
+        losses["cell"], losses["cell_right"] = self.name(self.cell_head, tokens, by_cell(batch.patches))
+        losses["guide"] = torch.stack([guide_loss(m, caught[m][0], batch) for m in self.guided]).mean()
+        losses["balance"] = torch.stack(
+            [balance(caught[m][1]) for m in self.model.modules() if isinstance(m, Router)]
+        ).mean()
+        return losses
+
+    def watched(self) -> list[nn.Module]:
+        routers = [module for module in self.model.modules() if isinstance(module, Router)]
+        return [self.model.encoder.sam, *self.guided, *routers]
+
+    def name(self, head: nn.Linear, features: Tensor, characters: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of naming `characters` from `features`, and the share of drawn ones that are named right.
+
+        All drawn characters count and as many empty slots, drawn by lot, at a quarter of the weight.
+        """
+        scores = head(features).reshape(-1, len(ALPHABET) + 1)
+        wanted = characters.reshape(-1)
+        drawn = wanted > 0
+        chosen = drawn | (torch.rand(wanted.shape) < drawn.float().mean())
+        scores, wanted = scores[chosen].float(), wanted[chosen]
+        weight = torch.where(wanted > 0, 1.0, 0.25)
+        loss = F.cross_entropy(scores, wanted, reduction="none")
+        right = (scores.argmax(-1) == wanted)[wanted > 0].float().mean()
+        return (loss * weight).sum() / weight.sum(), right
+
+
+def by_cell(patches: Tensor) -> Tensor:
+    """Patches (B, H, W, K) to (B, H / 4, W / 4, 16, K)."""
+    b, h, w, k = patches.shape
+    return patches.view(b, h // 4, 4, w // 4, 4, k).transpose(2, 3).reshape(b, h // 4, w // 4, 16, k)
+
+
+def guide_loss(attention: nn.Module, inputs: tuple[Any, ...], batch: Batch) -> Tensor:
+    """How little the first head looks at the vision tokens that hold the next token's text."""
+    x, rotary, head = inputs[0], inputs[1], attention.head_dim
+    asked = (batch.guide[..., 0] >= 0).nonzero()  # (n, 2)
+    rows = asked[:, 0]
+    vision = int((batch.guide.amax() + 1).item())
+    q = rotate(F.linear(x, attention.q_proj.weight[:head])[:, None], rotary)[:, 0]
+    k = rotate(F.linear(x, attention.k_proj.weight[:head])[:, None], rotary)[:, 0]
+    scores = (q.float() @ k.float().transpose(1, 2)) / math.sqrt(head)  # (B, T, T)
+    length = scores.shape[-1]
+    scores = scores.masked_fill(torch.ones(length, length, dtype=torch.bool).triu(1), -torch.inf)
+    share = scores[rows, asked[:, 1]].log_softmax(-1)[:, :vision]
+    cells = batch.guide[rows, asked[:, 1]]
+    looked = share.gather(1, cells.clamp(min=0)).masked_fill(cells < 0, -torch.inf)
+    return -looked.logsumexp(-1).mean()
+
+
+def balance(routed: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """The router's balance loss (Switch Transformers, eq. 4): 1 when all experts share alike."""
+    _, experts, probabilities = routed
+    count = probabilities.shape[-1]
+    load = F.one_hot(experts, count).float().sum((0, 1)) / experts.numel()
+    return count * (load * probabilities.mean(0)).sum()
+
+
+# --- the loop ------------------------------------------------------------------------------------------------------
+
+
+def learning_rate(phase: Phase, number: int, step: int, warmup: int = 100) -> float:
+    rate = phase.learning_rate
+    if number == 0:
+        rate *= min(1.0, (step + 1) / warmup)
+    if phase.decay:
+        rate *= 0.5 * (1 + math.cos(math.pi * step / phase.steps)) + 0.01
+    return rate
+
+
+def groups(teacher: Teacher) -> list[dict[str, Any]]:
+    parameters = [parameter for parameter in teacher.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.05},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def save_checkpoint(
+    path: Path, teacher: Teacher, optimizer: torch.optim.Optimizer, where: tuple[int, int]
+) -> None:
+    partial = path.with_suffix(".partial")
+    state = {"teacher": teacher.state_dict(), "optimizer": optimizer.state_dict(), "where": where}
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def train(
+    run: Path, course: tuple[Phase, ...], seed: int, corpus: str, cache: str, workers: int, every: float
+) -> None:
+    run.mkdir(parents=True, exist_ok=True)
+    tokenizer = Tokenizer.load(ASSETS)
+    torch.manual_seed(seed)
+    model = OCR(nano_config(tokenizer))
+    initialise(model)
+    teacher = Teacher(model)
+    optimizer = torch.optim.AdamW(groups(teacher), lr=1e-3, betas=(0.9, 0.98), fused=True)
+    start = (0, 0)
+    if (run / "last.pt").exists():
+        state = torch.load(run / "last.pt", map_location="cpu", weights_only=True)
+        teacher.load_state_dict(state["teacher"])
+        optimizer.load_state_dict(state["optimizer"])
+        start = tuple(state["where"])
+    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}M parameters, from {start}", flush=True)
+    context = mp.get_context("spawn")
+    queues = [context.Queue(4) for _ in range(workers)]
+    processes = [
+        context.Process(
+            target=drawing_process, args=(out, seed, corpus, cache, course, start, (i, workers)), daemon=True
+        )
+        for i, out in enumerate(queues)
+    ]
+    for process in processes:
+        process.start()
+    saved = time.monotonic()
+    with (run / "metrics.jsonl").open("a") as log:
+        for number, step in positions(course, start):
+            batch = next_batch(queues[step % workers], processes)
+            assert (batch.phase, batch.step) == (number, step)
+            metrics = one_step(teacher, optimizer, batch, course[number])
+            if step % 10 == 0:
+                log.write(json.dumps({"phase": course[number].name, "step": step, **metrics}) + "\n")
+                log.flush()
+            done = step + 1 == course[number].steps
+            if done or time.monotonic() - saved > every:
+                where = (number + 1, 0) if done else (number, step + 1)
+                save_checkpoint(run / "last.pt", teacher, optimizer, where)
+                saved = time.monotonic()
+                if done:
+                    shutil.copy(run / "last.pt", run / f"{course[number].name}.pt")
+
+
+def next_batch(batches: Any, processes: list[Any]) -> Batch:
+    while True:
+        try:
+            batch: Batch = batches.get(timeout=30)
+            return batch
+        except queue.Empty:
+            if not all(process.is_alive() for process in processes):
+                raise SystemExit("a drawing process died: see its message above") from None
+
+
+def one_step(
+    teacher: Teacher, optimizer: torch.optim.Optimizer, batch: Batch, phase: Phase
+) -> dict[str, float]:
+    began = time.monotonic()
+    rate = learning_rate(phase, batch.phase, batch.step)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = teacher(batch)
+    total = losses["text"] + phase.patch_weight * losses["patch"] + phase.cell_weight * losses["cell"]
+    total = total + phase.guide_weight * losses["guide"] + 0.01 * losses["balance"]
+    if not torch.isfinite(total):
+        raise SystemExit(f"the loss is {total.item()} at step {batch.step}: go on from the last checkpoint")
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    norm = nn.utils.clip_grad_norm_(teacher.parameters(), 1.0)
+    optimizer.step()
+    metrics = {name: round(value.item(), 4) for name, value in losses.items()}
+    return metrics | {
+        "norm": round(norm.item(), 3),
+        "lr": rate,
+        "side": batch.pixels.shape[-1],
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
+def export(run: Path, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
+    """The network without its heads, under the released names."""
+    model = OCR(nano_config(Tokenizer.load(ASSETS)))
+    teacher = Teacher(model)
+    teacher.load_state_dict(torch.load(run / "last.pt", map_location="cpu", weights_only=True)["teacher"])
+    weights.save(model.to(dtype), folder)
+    if not (folder / TOKENIZER_NAME).exists():
+        shutil.copy(ASSETS / TOKENIZER_NAME, folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoints and metrics")
+    parser.add_argument("--corpus", default="../shared/corpus")
+    parser.add_argument("--cache", default="runs/cache", help="folder for the unpacked text")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="drawing processes")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--save-every", type=float, default=300, help="seconds between checkpoints")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PHASE.FIELD=VALUE", help="change the course"
+    )
+    parser.add_argument("--export", type=Path, help="write the network to this folder instead of training")
+    options = parser.parse_args()
+    if options.export:
+        export(options.run, options.export)
+        return
+    torch.set_num_threads(options.threads)
+    course = changed(COURSE, options.set)
+    options.run.mkdir(parents=True, exist_ok=True)
+    (options.run / "course.json").write_text(json.dumps([asdict(phase) for phase in course], indent=2))
+    train(
+        options.run, course, options.seed, options.corpus, options.cache, options.workers, options.save_every
+    )
+
+
+def changed(course: tuple[Phase, ...], changes: list[str]) -> tuple[Phase, ...]:
+    for change in changes:
+        target, _, value = change.partition("=")
+        name, _, entry = target.partition(".")
+        course = tuple(
+            replace(phase, **{entry: json.loads(value)}) if phase.name == name else phase for phase in course
+        )
+    return course
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""Many pages through the network at once: prefill, decode, and rows that come and go (continuous batching).
+
+B running pages · T tokens of a prompt
+"""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foveate.engine.cache import Cache
+from foveate.engine.sampling import LoopDetector, Sampling, choose, without_loop
+from foveate.errors import OptionError
+from foveate.model.deep_encoder import Views
+from foveate.model.ocr import OCR
+from foveate.pages.tokenizer import Tokenizer, TokenStream
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One page to read."""
+
+    ids: Sequence[int]  # the prompt, image tokens included
+    views: Views
+    max_tokens: int
+    sampling: Sampling = Sampling()
+    key: Any = None  # the caller's own
+
+
+@dataclass(eq=False)
+class Reading:
+    """What one request has given so far."""
+
+    request: Request
+    stream: TokenStream
+    loops: LoopDetector
+    generator: torch.Generator
+    allowed: frozenset[int]
+    ids: list[int] = field(default_factory=list)
+    log_probabilities: list[float] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)  # of the text, after each token
+    pieces: list[str] = field(default_factory=list)
+    stop: str = ""  # "end", "length" or "loop" once it is over
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    def confidence(self, start: int = 0, end: int | None = None) -> float | None:
+        """Geometric mean of the probabilities of the tokens that write text[start:end]; None without any."""
+        begins = [0, *self.ends[:-1]]
+        stop = self.ends[-1] if end is None and self.ends else end or 0
+        chosen = [
+            probability
+            for first, last, probability in zip(begins, self.ends, self.log_probabilities, strict=True)
+            if last > start and first < stop
+        ]
+        return math.exp(sum(chosen) / len(chosen)) if chosen else None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One token more of one request, or its end."""
+
+    reading: Reading
+    piece: str  # text that this token completed
+
+
+class Engine:
+    """Reads submitted pages, up to `batch_size` at a time; call `step` until it is not `busy`."""
+
+    def __init__(self, model: OCR, tokenizer: Tokenizer, batch_size: int = 8) -> None:
+        if batch_size < 1:
+            raise OptionError(f"batch_size is {batch_size}: choose 1 or more")
+        self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
+        self._waiting: deque[Request] = deque()
+        self._running: list[Reading] = []
+        self._cache: Cache | None = None
+        self._next = torch.empty(0, dtype=torch.long)  # each row's last token, not yet through the network
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting or self._running)
+
+    @property
+    def load(self) -> int:
+        """Requests that wait or run."""
+        return len(self._waiting) + len(self._running)
+
+    def submit(self, request: Request) -> None:
+        """Queues a page. Raises `OptionError` when its prompt leaves no room for an answer."""
+        room = self.model.config.decoder.max_position_embeddings - len(request.ids)
+        if room < 1:
+            raise OptionError(
+                f"the page takes {len(request.ids)} tokens, the network has {room + len(request.ids)} places: "
+                "choose a smaller mode or fewer tiles"
+            )
+        self._waiting.append(request)
+
+    def cancel(self, key: Any) -> None:
+        """Forgets the requests of this key."""
+        self._waiting = deque(request for request in self._waiting if request.key != key)
+        for reading in self._running:
+            if reading.request.key == key:
+                reading.stop = "cancelled"
+        self._drop_ended()
+
+    @torch.inference_mode()
+    def step(self) -> list[Progress]:
+        """Lets waiting pages in where rows are free; otherwise writes one token of every running page."""
+        if self._waiting and len(self._running) < self.batch_size:
+            return self._admit()
+        return self._decode() if self._running else []
+
+    def _admit(self) -> list[Progress]:
+        count = min(self.batch_size - len(self._running), len(self._waiting))
+        requests = [self._waiting.popleft() for _ in range(count)]
+        cache, hidden = self._prefill(requests)
+        readings = [self._begin(request) for request in requests]
+        tokens, progress = self._extend(readings, hidden)
+        if self._cache is None:
+            self._cache, self._next = cache, tokens
+        else:
+            self._cache.join(cache)
+            self._next = torch.cat([self._next, tokens])
+        self._running += readings
+        self._drop_ended()
+        return progress
+
+    def _prefill(self, requests: Sequence[Request]) -> tuple[Cache, Tensor]:
+        """A cache that holds the prompts, and the hidden state (B, D) at each prompt's end."""
+        model = self.model
+        vision = model.encode([_moved(request.views, model) for request in requests])
+        lengths = torch.tensor([len(request.ids) for request in requests], device=model.device)
+        longest = int(lengths.max())
+        # Padding on the right is seen by nobody: attention is causal, and decoding writes over it.
+        rows = [[*request.ids, *[self.tokenizer.eos] * (longest - len(request.ids))] for request in requests]
+        ids = torch.tensor(rows, device=model.device)
+        cache = Cache(model.config.decoder, len(requests), model.dtype, model.device)
+        step = cache.prefill(lengths)
+        positions = torch.arange(longest, device=model.device).expand_as(ids)
+        hidden = model.decoder(model.embed(ids, vision), positions, step.mask, step)
+        return cache, hidden[torch.arange(len(ids), device=model.device), lengths - 1]
+
+    def _begin(self, request: Request) -> Reading:
+        allowed = frozenset(
+            self.tokenizer.id_of(token) for token in request.sampling.ngram_whitelist if token in self.tokenizer
+        )
+        generator = torch.Generator().manual_seed(request.sampling.seed)
+        return Reading(request, self.tokenizer.stream(), LoopDetector(allowed), generator, allowed)
+
+    def _decode(self) -> list[Progress]:
+        assert self._cache is not None
+        positions = self._cache.lengths[:, None]
+        step = self._cache.decode()
+        x = self.model.embed(self._next[:, None], ())
+        hidden = self.model.decoder(x, positions, step.mask, step)[:, -1]
+        self._next, progress = self._extend(self._running, hidden)
+        self._drop_ended()
+        return progress
+
+    def _extend(self, readings: Sequence[Reading], hidden: Tensor) -> tuple[Tensor, list[Progress]]:
+        """Chooses each row's next token and books it."""
+        tokens, log_probabilities = choose(
+            self.model.decoder.logits(hidden),
+            [reading.ids for reading in readings],
+            [reading.request.sampling for reading in readings],
+            [reading.allowed for reading in readings],
+            [reading.generator for reading in readings],
+        )
+        chosen = zip(readings, tokens.tolist(), log_probabilities.tolist(), strict=True)
+        return tokens, [Progress(reading, self._book(reading, *token)) for reading, *token in chosen]
+
+    def _book(self, reading: Reading, token: int, log_probability: float) -> str:
+        if token == self.tokenizer.eos:
+            reading.stop = "end"
+            return ""
+        reading.ids.append(token)
+        reading.log_probabilities.append(log_probability)
+        piece = reading.stream.step(token)
+        reading.pieces.append(piece)
+        reading.ends.append((reading.ends[-1] if reading.ends else 0) + len(piece))
+        room = self.model.config.decoder.max_position_embeddings - len(reading.request.ids)
+        if reading.loops.add(token):
+            reading.stop = "loop"
+            _cut(reading, without_loop(reading.ids))
+        elif len(reading.ids) >= min(reading.request.max_tokens, room):
+            reading.stop = "length"
+        return piece
+
+    def _drop_ended(self) -> None:
+        kept = [row for row, reading in enumerate(self._running) if not reading.stop]
+        if len(kept) == len(self._running) or self._cache is None:
+            return
+        self._running = [self._running[row] for row in kept]
+        if not kept:
+            self._cache = None
+            return
+        rows = torch.tensor(kept, device=self._next.device)
+        self._cache.keep(rows)
+        self._next = self._next[rows]
+
+
+def _cut(reading: Reading, count: int) -> None:
+    for book in (reading.ids, reading.log_probabilities, reading.ends, reading.pieces):
+        del book[count:]  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class _MovedViews:
+    whole: Tensor
+    tiles: Tensor | None
+    grid: tuple[int, int]
+
+
+def _moved(views: Views, model: OCR) -> _MovedViews:
+    tiles = None if views.tiles is None else views.tiles.to(model.device, model.dtype)
+    return _MovedViews(views.whole.to(model.device, model.dtype), tiles, views.grid)
