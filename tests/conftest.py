@@ -8,7 +8,9 @@ SHARED = Path(__file__).parents[1].parent / "shared"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--recording", type=Path, help="a parity recording other than ../shared/parity/parity_dev.npz")
+    parser.addoption(
+        "--recording", type=Path, help="a parity recording other than ../shared/parity/parity_dev.npz"
+    )
 
 
 @pytest.fixture

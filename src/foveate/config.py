@@ -1,8 +1,8 @@
 """The sizes of a network, as frozen dataclasses; they read and write the released `config.json`.
 
-One `OCRConfig` serves the released 3B checkpoint, its relative Unlimited-OCR and the embedded `nano`. Sizes that the
-released file leaves out (window, neck, CLIP's MLP) have the released code's values as defaults and are written
-only when they differ, so a released file that is read and written again stays as it was.
+One `OCRConfig` serves the released 3B checkpoint, its relative Unlimited-OCR and the embedded `nano`. Sizes
+that the released file leaves out (window, neck, CLIP's MLP) have the released code's values as defaults and
+are written only when they differ, so a released file that is read and written again stays as it was.
 """
 
 import json
@@ -102,10 +102,14 @@ class OCRConfig:
         demand(sam.downsample_channels[-1] == clip.width, "the compressor must end with CLIP's width")
         demand(sam.width % sam.heads == 0, "SAM's width must be a multiple of its heads")
         demand(clip.width % clip.heads == 0, "CLIP's width must be a multiple of its heads")
-        demand(decoder.hidden_size % decoder.num_attention_heads == 0, "hidden_size must be a multiple of its heads")
+        demand(
+            decoder.hidden_size % decoder.num_attention_heads == 0,
+            "hidden_size must be a multiple of its heads",
+        )
         demand(decoder.head_dim % 2 == 0, "rotary positions need an even head width")
         demand(
-            decoder.num_attention_heads % decoder.num_key_value_heads == 0, "heads must be a multiple of key heads"
+            decoder.num_attention_heads % decoder.num_key_value_heads == 0,
+            "heads must be a multiple of key heads",
         )
         demand(decoder.num_experts_per_tok <= decoder.n_routed_experts, "more active experts than experts")
 
@@ -116,7 +120,8 @@ class OCRConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Reads what a released `config.json` holds; raises `ConfigError` naming the key that is missing or odd."""
+        """Reads what a released `config.json` holds; raises `ConfigError` naming the key that is missing or
+        odd."""
         try:
             widths = values["vision_config"]["width"]
             language = dict(values["language_config"])

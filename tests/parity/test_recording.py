@@ -1,6 +1,7 @@
 """Full-size DeepEncoder against a recording of the released code in fp32, with weights made from their names.
 
-`pytest tests/parity --recording FILE` checks another recording of the same format; `weights.py` stands beside it.
+`pytest tests/parity --recording FILE` checks another recording of the same format; `weights.py` stands beside
+it.
 """
 
 import importlib.util
@@ -27,7 +28,8 @@ TOLERANCE = 1e-4  # relative, fp32
 
 
 def picture(width: int, height: int, seed: int) -> Image.Image:
-    """The page of a case: gradients, a checkerboard and twelve rectangles (the recording's README defines it)."""
+    """The page of a case: gradients, a checkerboard and twelve rectangles (the recording's README defines
+    it)."""
     y, x = np.mgrid[0:height, 0:width]
     across, down = x * 255 // max(1, width - 1), y * 255 // max(1, height - 1)
     checks = ((x // (7 + seed) + y // (11 + seed)) % 2) * 255
@@ -103,7 +105,9 @@ def as_float(views: PageViews) -> PageViews:
     return PageViews(views.whole.float(), tiles, views.grid)
 
 
-def test_input_ids_grids_and_pixels_are_the_recorded_ones(cases: dict[str, dict[str, Any]], folder: Path) -> None:
+def test_input_ids_grids_and_pixels_are_the_recorded_ones(
+    cases: dict[str, dict[str, Any]], folder: Path
+) -> None:
     tokenizer = Tokenizer.load(folder)
     for name, case in cases.items():
         width, height, _ = (int(value) for value in case["size"])
@@ -114,11 +118,15 @@ def test_input_ids_grids_and_pixels_are_the_recorded_ones(cases: dict[str, dict[
         assert [token == tokenizer.image for token in ids] == case["mask"].tolist(), name
         assert [list(layout.grid)] == case["grid"].tolist(), name
         views = views_of(case)
-        assert torch.equal(views.whole[None, :, ::31, ::29].float(), torch.from_numpy(case["global_pixels"])), name
+        assert torch.equal(
+            views.whole[None, :, ::31, ::29].float(), torch.from_numpy(case["global_pixels"])
+        ), name
         assert layout.tiles == case["n_local"], name
         if layout.tiles:
             assert views.tiles is not None
-            assert torch.equal(views.tiles[:, :, ::31, ::29].float(), torch.from_numpy(case["local_pixels"])), name
+            assert torch.equal(
+                views.tiles[:, :, ::31, ::29].float(), torch.from_numpy(case["local_pixels"])
+            ), name
 
 
 def test_vision_tokens_logits_and_greedy_continuation(cases: dict[str, dict[str, Any]], network: OCR) -> None:
@@ -160,11 +168,15 @@ def greedy(network: OCR, ids: torch.Tensor, vision: torch.Tensor, count: int) ->
 
 def greedy_cached(network: OCR, ids: torch.Tensor, vision: torch.Tensor, count: int) -> list[int]:
     cache = Cache(network.config.decoder, rows=1, dtype=torch.float32, device="cpu")
+    lengths = torch.tensor([ids.shape[1]])
+    x = network.decoder(
+        network.embed(ids, [vision]), torch.arange(ids.shape[1])[None], None, cache.prefill(lengths)
+    )
     chosen: list[int] = []
-    x, positions = network.embed(ids, [vision]), torch.arange(ids.shape[1])[None]
-    for _ in range(count):
-        step = cache.advance(positions)
-        token = network.decoder.logits(network.decoder(x, positions, step.mask, step)[:, -1]).argmax(-1)
+    while True:
+        token = network.decoder.logits(x[:, -1]).argmax(-1)
         chosen.append(int(token))
-        x, positions = network.embed(token[None], ()), positions[:, -1:] + 1
-    return chosen
+        if len(chosen) == count:
+            return chosen
+        position, step = cache.lengths[:, None], cache.decode()
+        x = network.decoder(network.embed(token[None], ()), position, step.mask, step)

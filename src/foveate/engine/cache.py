@@ -1,8 +1,9 @@
 """Keys and values of many pages at once, each page at its own length.
 
-A row's token at position p lies in slot p, so rows of different lengths need no padding: a row simply sees the slots
-that it has filled. With reference sliding-window attention (Unlimited-OCR) the generated tokens take turns in a
-ring of `window` slots behind the prompt. Rows leave when their page ends and others join at any time.
+A row's token at position p lies in slot p, so rows of different lengths need no padding: a row simply sees
+the slots that it has filled. With reference sliding-window attention (Unlimited-OCR) the generated tokens
+take turns in a ring of `window` slots behind the prompt. Rows leave when their page ends and others join at
+any time.
 
 B rows · T new tokens · S slots · N key heads · C head width
 """
@@ -39,7 +40,9 @@ class Step:
 class Cache:
     """The rows' keys and values, and how many tokens each row holds."""
 
-    def __init__(self, config: DecoderConfig, rows: int, dtype: torch.dtype, device: torch.device | str) -> None:
+    def __init__(
+        self, config: DecoderConfig, rows: int, dtype: torch.dtype, device: torch.device | str
+    ) -> None:
         self.config = config
         shape = (config.num_hidden_layers, rows, config.num_key_value_heads, 0, config.head_dim)
         self.keys = torch.empty(shape, dtype=dtype, device=device)

@@ -96,8 +96,8 @@ class Engine:
         room = self.model.config.decoder.max_position_embeddings - len(request.ids)
         if room < 1:
             raise OptionError(
-                f"the page takes {len(request.ids)} tokens, the network has {room + len(request.ids)} places: "
-                "choose a smaller mode or fewer tiles"
+                f"the page takes {len(request.ids)} tokens, the network has {room + len(request.ids)} "
+                "places: choose a smaller mode or fewer tiles"
             )
         self._waiting.append(request)
 
@@ -148,7 +148,9 @@ class Engine:
 
     def _begin(self, request: Request) -> Reading:
         allowed = frozenset(
-            self.tokenizer.id_of(token) for token in request.sampling.ngram_whitelist if token in self.tokenizer
+            self.tokenizer.id_of(token)
+            for token in request.sampling.ngram_whitelist
+            if token in self.tokenizer
         )
         generator = torch.Generator().manual_seed(request.sampling.seed)
         return Reading(request, self.tokenizer.stream(), LoopDetector(allowed), generator, allowed)
@@ -207,7 +209,7 @@ class Engine:
 
 def _cut(reading: Reading, count: int) -> None:
     for book in (reading.ids, reading.log_probabilities, reading.ends, reading.pieces):
-        del book[count:]  # type: ignore[attr-defined]
+        del book[count:]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Choosing the next token: greedy or sampled, guarded against repetition as the released code does, and watched for loops.
+"""Choosing the next token: greedy or sampled, guarded against repetition as the released code does, and
+watched for loops.
 
 B rows · V vocabulary
 """
@@ -48,8 +49,9 @@ def banned_tokens(ids: Sequence[int], size: int, window: int) -> set[int]:
 class LoopDetector:
     """Notices text that goes round in circles in ways that the n-gram guard cannot see.
 
-    In a loop most short runs of tokens have been there before: a page loops when, of the last `window` tokens'
-    4-grams, fewer than `distinct` of them are distinct. Table cells count as nothing, since empty rows are honest.
+    In a loop most short runs of tokens have been there before: a page loops when, of the last `window`
+    tokens' 4-grams, fewer than `distinct` of them are distinct. Table cells count as nothing, since empty
+    rows are honest.
     """
 
     ignored: frozenset[int] = frozenset()
@@ -90,11 +92,17 @@ def without_loop(ids: Sequence[int]) -> int:
     return len(ids)
 
 
-def choose(logits: Tensor, histories: Sequence[Sequence[int]], samplings: Sequence[Sampling],
-           allowed: Sequence[frozenset[int]], generators: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+def choose(
+    logits: Tensor,
+    histories: Sequence[Sequence[int]],
+    samplings: Sequence[Sampling],
+    allowed: Sequence[frozenset[int]],
+    generators: Sequence[torch.Generator],
+) -> tuple[Tensor, Tensor]:
     """The next token of each row and the logarithm of its probability: (B,) and (B,) from logits (B, V).
 
-    `allowed` are each row's whitelisted ids. The probability is the network's own, before guard and temperature.
+    `allowed` are each row's whitelisted ids. The probability is the network's own, before guard and
+    temperature.
     """
     log_probabilities = logits.float().log_softmax(-1)
     guarded = log_probabilities.clone()

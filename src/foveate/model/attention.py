@@ -1,4 +1,5 @@
-"""The decoder's attention: rotary positions, a causal or reference-window mask, and a place to keep keys and values.
+"""The decoder's attention: rotary positions, a causal or reference-window mask, and a place to keep keys and
+values.
 
 B sequences · T new tokens · S tokens in sight · N heads · C head width
 """
@@ -34,14 +35,24 @@ def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
     return x * cos.to(x.dtype) + torch.cat([-second, first], dim=-1) * sin.to(x.dtype)
 
 
-def sequence_mask(present: Tensor | None, prompt_lengths: Tensor | None, window: int | None, length: int) -> Tensor:
-    """Who sees whom when a whole sequence goes through at once: (B or 1, 1, T, T), true where the key is seen.
+def sequence_mask(
+    present: Tensor | None, prompt_lengths: Tensor | None, window: int | None, length: int
+) -> Tensor:
+    """Who sees whom when a whole sequence goes through at once: (B or 1, 1, T, T), true where the key is
+    seen.
 
-    `present` (B, T) is false on padding; the padding may be on either side. With a `window`, keys at or behind the
-    prompt's end are seen by the next `window` tokens alone, themselves included (reference sliding-window
-    attention, Unlimited-OCR); `prompt_lengths` (B,) count the row's tokens from its left edge, padding included.
+    `present` (B, T) is false on padding; the padding may be on either side. With a `window`, keys at or
+    behind the prompt's end are seen by the next `window` tokens alone, themselves included (reference
+    sliding-window attention, Unlimited-OCR); `prompt_lengths` (B,) count the row's tokens from its left edge,
+    padding included.
     """
-    device = present.device if present is not None else prompt_lengths.device if prompt_lengths is not None else None
+    device = (
+        present.device
+        if present is not None
+        else prompt_lengths.device
+        if prompt_lengths is not None
+        else None
+    )
     index = torch.arange(length, device=device)
     query, key = index[:, None], index[None, :]
     seen = (key <= query)[None]

@@ -82,7 +82,8 @@ class Transformer(nn.Module):
 
 
 class Clip(nn.Module):
-    """The compressor's features (B, D, H, W) to as many tokens, each with the whole view in sight: (B, H*W, D)."""
+    """The compressor's features (B, D, H, W) to as many tokens, each with the whole view in sight: (B, H*W,
+    D)."""
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()

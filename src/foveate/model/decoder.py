@@ -56,7 +56,8 @@ class Decoder(nn.Module):
     def forward(
         self, x: Tensor, positions: Tensor, mask: Tensor | None = None, cache: KeyValues | None = None
     ) -> Tensor:
-        """`positions` (B, T) count from 0; `mask` (B, 1, T, S) is true where the key is seen, None means causal."""
+        """`positions` (B, T) count from 0; `mask` (B, 1, T, S) is true where the key is seen, None means
+        causal."""
         rotary = rotary_table(positions, self.config.head_dim, self.config.rope_theta)
         for layer in self.layers:
             x = layer(x, rotary, mask, cache)

@@ -75,14 +75,15 @@ class DeepEncoder(nn.Module):
         for side in sorted({group.shape[-1] for group in groups}):
             chosen = [index for index, group in enumerate(groups) if group.shape[-1] == side]
             views = torch.cat([groups[index] for index in chosen])
-            tokens = torch.cat([self.encode(part) for part in views.split(batch)])
+            tokens = torch.cat([self.encode(part) for part in torch.split(views, batch)])
             counts = [len(groups[index]) for index in chosen]
-            for index, part in zip(chosen, tokens.split(counts), strict=True):
+            for index, part in zip(chosen, torch.split(tokens, counts), strict=True):
                 results[index] = part
         return results
 
     def arrange(self, whole: Tensor, tiles: Tensor | None, grid: tuple[int, int]) -> Tensor:
-        """One page's tokens, whole (H, W, D) and tiles (R * C, h, w, D), in the order of the released weights."""
+        """One page's tokens, whole (H, W, D) and tiles (R * C, h, w, D), in the order of the released
+        weights."""
         # Tiles before the whole page: the released weights were trained in this order.
         parts = [] if tiles is None else [self.with_newlines(join_tiles(tiles, grid))]
         parts += [self.with_newlines(whole), self.view_separator[None]]

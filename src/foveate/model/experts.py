@@ -1,4 +1,5 @@
-"""The decoder's feed-forward layers: one dense, the others a mixture of experts (DeepSeekMoE, arXiv 2401.06066).
+"""The decoder's feed-forward layers: one dense, the others a mixture of experts (DeepSeekMoE, arXiv
+2401.06066).
 
 T tokens · D width · I an expert's inner width · E routed experts · K of them active for a token
 """
@@ -73,7 +74,7 @@ def grouped(x: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
         x, weight = (part.to(torch.get_autocast_dtype(x.device.type)) for part in (x, weight))
     if x.device.type == "cpu" or (x.device.type == "cuda" and x.dtype is torch.bfloat16):
         return F.grouped_mm(x, weight.transpose(1, 2), offs=ends)
-    rows = x.split(ends.diff(prepend=ends.new_zeros(1)).tolist())
+    rows = torch.split(x, ends.diff(prepend=ends.new_zeros(1)).tolist())
     return torch.cat([F.linear(part, expert) for part, expert in zip(rows, weight, strict=True)])
 
 

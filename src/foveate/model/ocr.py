@@ -58,8 +58,9 @@ class OCR(nn.Module):
     ) -> Tensor:
         """Logits (B, T, V) in fp32 for ids (B, T), without a cache.
 
-        `attention_mask` (B, T) is 0 on padding, on either side; positions count real tokens alone. `prompt_lengths` (B,)
-        say where the answers begin: the window of a sliding-window configuration starts to slide there.
+        `attention_mask` (B, T) is 0 on padding, on either side; positions count real tokens alone.
+        `prompt_lengths` (B,) say where the answers begin: the window of a sliding-window configuration starts
+        to slide there.
         """
         x = self.embed(input_ids, self.encode(pages) if pages else ())
         length = input_ids.shape[1]

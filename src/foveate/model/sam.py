@@ -1,6 +1,7 @@
 """SAM's image encoder: a vision transformer with window attention and a few global layers.
 
-From "Segment Anything" (arXiv 2304.02643) after ViTDet (arXiv 2203.16527), as DeepSeek-OCR's DeepEncoder uses it.
+From "Segment Anything" (arXiv 2304.02643) after ViTDet (arXiv 2203.16527), as DeepSeek-OCR's DeepEncoder uses
+it.
 
 B images · H, W patches along a side · D width · N heads · C head width · S window side
 """
@@ -11,7 +12,10 @@ from torch import Tensor, nn
 
 from foveate.config import SamConfig
 
-ATTENTION_ELEMENTS = 1 << 26  # of one block of position bias: 256 MiB in fp32
+# Elements of one block of attention scores: on a CPU it should stay in the cache.
+ATTENTION_ELEMENTS = {"cpu": 1 << 22}
+ATTENTION_ELEMENTS_ELSEWHERE = 1 << 26
+WINDOW_PATCHES = 256  # a square of so few patches goes in one piece, however many there are
 
 
 class PatchEmbed(nn.Module):
@@ -68,14 +72,18 @@ class Attention(nn.Module):
         qkv = self.qkv(x).view(b, h * w, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.unbind(0)  # each (B, N, H*W, C)
         rows, columns = relative_table(h, self.rel_pos_h), relative_table(w, self.rel_pos_w)
-        # The bias of all queries at once would be gigabytes on a 1280-pixel view: take some rows of queries at a time.
-        step = max(1, min(h, ATTENTION_ELEMENTS // (b * self.heads * w * h * w)))
+        # The bias of all queries at once would be gigabytes on a 1280-pixel view: take some rows of queries
+        # at a time.
+        elements = ATTENTION_ELEMENTS.get(x.device.type, ATTENTION_ELEMENTS_ELSEWHERE)
+        step = max(1, min(h, elements // (b * self.heads * w * h * w))) if h * w > WINDOW_PATCHES else h
         parts = [
             F.scaled_dot_product_attention(
                 q[:, :, top * w : (top + step) * w],
                 k,
                 v,
-                attn_mask=self.position_bias(q[:, :, top * w : (top + step) * w], rows[top : top + step], columns),
+                attn_mask=self.position_bias(
+                    q[:, :, top * w : (top + step) * w], rows[top : top + step], columns
+                ),
             )
             for top in range(0, h, step)
         ]
@@ -83,7 +91,8 @@ class Attention(nn.Module):
         return self.proj(attended.transpose(1, 2).reshape(b, h, w, d))  # type: ignore[no-any-return]
 
     def position_bias(self, q: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """What the distance between query and key adds to their score: (B, N, h*W, H*W) for h rows of queries."""
+        """What the distance between query and key adds to their score: (B, N, h*W, H*W) for h rows of
+        queries."""
         b, n, _, c = q.shape
         h, w = rows.shape[0], columns.shape[0]
         q = q.reshape(b, n, h, w, c)
@@ -168,7 +177,8 @@ class Sam(nn.Module):
 
 
 def interpolate_positions(stored: Tensor, side: int) -> Tensor:
-    """Absolute positions (1, G, G, D) for another side, bicubic as the released code does it: (1, side, side, D)."""
+    """Absolute positions (1, G, G, D) for another side, bicubic as the released code does it: (1, side, side,
+    D)."""
     if stored.shape[1] == side:
         return stored
     grid = stored.permute(0, 3, 1, 2).float()

@@ -1,7 +1,8 @@
 """Weights by the released checkpoint's names: loading, saving, and what does not fit.
 
-The released names differ from the module tree in three places: the compressor sits inside `sam_model`, everything is
-under `model.`, and each expert has tensors of its own, which are slices of one stacked tensor here.
+The released names differ from the module tree in three places: the compressor sits inside `sam_model`,
+everything is under `model.`, and each expert has tensors of its own, which are slices of one stacked tensor
+here.
 """
 
 import json
@@ -16,7 +17,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from foveate.config import OCRConfig
-from foveate.errors import CheckpointError, MisshapedTensor, MissingTensor, ModelNotFound, SurplusTensor, TruncatedShard
+from foveate.errors import (
+    CheckpointError,
+    MisshapedTensor,
+    MissingTensor,
+    ModelNotFound,
+    SurplusTensor,
+    TruncatedShard,
+)
 from foveate.model.ocr import OCR
 
 INDEX_NAME = "model.safetensors.index.json"
@@ -77,8 +85,8 @@ def shapes(config: OCRConfig) -> dict[str, tuple[int, ...]]:
 def load(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> OCR:
     """The network of a folder, on a device, in a dtype (None: as stored), ready to read.
 
-    Raises `ModelNotFound`, `ConfigError`, `MissingTensor`, `SurplusTensor`, `MisshapedTensor` or `TruncatedShard`. Peak
-    memory is the network's size plus 256 MiB.
+    Raises `ModelNotFound`, `ConfigError`, `MissingTensor`, `SurplusTensor`, `MisshapedTensor` or
+    `TruncatedShard`. Peak memory is the network's size plus 256 MiB.
     """
     config = OCRConfig.load(folder)
     files = shard_files(folder)
@@ -101,13 +109,17 @@ def shard_files(folder: Path) -> list[Path]:
         try:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         except (ValueError, KeyError, TypeError, AttributeError) as problem:
-            raise CheckpointError(f"{index} is not an index of shards ({problem}): fetch it again") from problem
+            raise CheckpointError(
+                f"{index} is not an index of shards ({problem}): fetch it again"
+            ) from problem
         files = [folder / str(name) for name in names]
     else:
         files = sorted(folder.glob("*.safetensors"))
     lost = [file.name for file in files if not file.is_file()]
     if lost or not files:
-        raise ModelNotFound(f"{folder} holds no {lost[0] if lost else SINGLE_NAME}: the download is not complete")
+        raise ModelNotFound(
+            f"{folder} holds no {lost[0] if lost else SINGLE_NAME}: the download is not complete"
+        )
     return files
 
 
@@ -126,7 +138,9 @@ def _compare(skeleton: OCR, files: list[Path], folder: Path) -> dict[str, Path]:
         with _open(file) as shard:
             for name in shard.keys():  # noqa: SIM118 (not a mapping)
                 if name not in wanted:
-                    raise SurplusTensor(f"{file} holds {name}, which this network does not have: check config.json")
+                    raise SurplusTensor(
+                        f"{file} holds {name}, which this network does not have: check config.json"
+                    )
                 shape = tuple(shard.get_slice(name).get_shape())
                 if shape != wanted[name]:
                     raise MisshapedTensor(f"{name} in {file} is {shape}, the network needs {wanted[name]}")

@@ -70,8 +70,8 @@ class Mode:
     def grid(self, width: int, height: int) -> tuple[int, int]:
         """Tiles across and down for a page of so many pixels; (1, 1) means none.
 
-        The grid nearest in aspect ratio wins. Of equally near ones the larger wins as long as the page has more
-        than half the larger grid's pixels.
+        The grid nearest in aspect ratio wins. Of equally near ones the larger wins as long as the page has
+        more than half the larger grid's pixels.
         """
         if not self.tile or max(width, height) <= UNTILED:
             return (1, 1)
@@ -118,7 +118,8 @@ def get_mode(name: str, max_tiles: int | None = None) -> Mode:
 
 
 def choose_mode(name: str, width: int, height: int, max_tiles: int | None = None) -> Mode:
-    """The mode of that name; `auto` takes the cheapest one that loses no pixels, and tiles for larger pages."""
+    """The mode of that name; `auto` takes the cheapest one that loses no pixels, and tiles for larger
+    pages."""
     return get_mode(_auto(width, height) if name == AUTO else name, max_tiles)
 
 

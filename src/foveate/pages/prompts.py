@@ -16,8 +16,8 @@ PROMPTS: dict[str, str] = {
 def resolve_prompt(prompt: str, reference: str | None = None) -> str:
     """A prompt's text from its name, or from a free text of more than one word; the page stands at `<image>`.
 
-    Raises `UnknownPrompt` for a word that names none, for `locate` without a reference, and for a text with more
-    than one place for the page.
+    Raises `UnknownPrompt` for a word that names none, for `locate` without a reference, and for a text with
+    more than one place for the page.
     """
     name = prompt.strip()
     if name == "locate":
@@ -34,7 +34,9 @@ def resolve_prompt(prompt: str, reference: str | None = None) -> str:
             "in more than one word"
         )
     if name.count(IMAGE) > 1:
-        raise UnknownPrompt(f"the prompt has {name.count(IMAGE)} places for the page: write {IMAGE} once at most")
+        raise UnknownPrompt(
+            f"the prompt has {name.count(IMAGE)} places for the page: write {IMAGE} once at most"
+        )
     return name if IMAGE in name else f"{IMAGE}\n{name}"
 
 

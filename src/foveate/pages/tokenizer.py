@@ -27,7 +27,9 @@ class Tokenizer:
         """Reads `tokenizer.json` of a folder. Raises `ModelNotFound` or `ConfigError`."""
         path = folder / TOKENIZER_NAME
         if not path.is_file():
-            raise ModelNotFound(f"{folder} holds no {TOKENIZER_NAME}: put the checkpoint's tokenizer beside it")
+            raise ModelNotFound(
+                f"{folder} holds no {TOKENIZER_NAME}: put the checkpoint's tokenizer beside it"
+            )
         try:
             inner = HuggingFaceTokenizer.from_file(str(path))
         except Exception as problem:  # the library raises bare Exception
@@ -54,7 +56,12 @@ class Tokenizer:
     def encode_prompt(self, prompt: str, image_length: int) -> list[int]:
         """The beginning, the prompt, and `image_length` image tokens in the place of `<image>`."""
         before, image, after = prompt.partition(IMAGE)
-        return [self.bos, *self.encode(before), *([self.image] * image_length if image else []), *self.encode(after)]
+        return [
+            self.bos,
+            *self.encode(before),
+            *([self.image] * image_length if image else []),
+            *self.encode(after),
+        ]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text with its special tokens, since the markup is made of them."""

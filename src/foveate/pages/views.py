@@ -17,7 +17,8 @@ GREY = (127, 127, 127)
 
 @dataclass(frozen=True)
 class PageViews:
-    """One page: the whole of it (3, side, side), its tiles row by row (n, 3, tile, tile), tiles across and down."""
+    """One page: the whole of it (3, side, side), its tiles row by row (n, 3, tile, tile), tiles across and
+    down."""
 
     whole: Tensor
     tiles: Tensor | None
