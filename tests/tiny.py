@@ -26,14 +26,14 @@ CONFIG = OCRConfig(
         hidden_size=48,
         num_hidden_layers=3,
         num_attention_heads=4,
-        num_key_value_heads=2,
+        num_key_value_heads=4,
         intermediate_size=64,
         moe_intermediate_size=20,
         n_routed_experts=8,
         num_experts_per_tok=3,
         vocab_size=96,
     ),
-    image_token_id=90,
+    image_token_id=2,
 )
 
 
@@ -43,12 +43,12 @@ def with_decoder(**sizes: Any) -> OCRConfig:
 
 
 def fill(module: AnyModule, seed: int = 0) -> AnyModule:
-    """Random weights of a spread that lets every part of a network be heard, the same for the same seed."""
+    """Random weights, the same for the same seed, wide enough that every part of a network is heard in its output."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in module.named_parameters():
         norm = parameter.ndim == 1 and bool((parameter == 1).all())
         fan_in = parameter[0].numel() if parameter.ndim == 4 else parameter.shape[-1]
-        spread = 0.3 if parameter.ndim == 1 or name.endswith("pos_embed") else fan_in**-0.5
+        spread = 0.3 if parameter.ndim == 1 or name.endswith("pos_embed") else 1.5 * fan_in**-0.5
         parameter.data = norm + spread * torch.randn(parameter.shape, generator=generator)
     return module.eval().requires_grad_(False)
 

@@ -158,6 +158,7 @@ def test_unknown_tags_are_shown_as_the_words_they_may_be():
 
 
 def test_crossing_and_unclosed_elements_nest():
+    assert body("<b>a<b>b</b>c") == "<p><strong>ab</strong>c</p>"
     assert body("<b>a *b</b> c* <i>d") == "<p><strong>a <em>b</em></strong> c <em>d</em></p>"
 
 

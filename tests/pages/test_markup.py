@@ -416,7 +416,7 @@ def test_pictures_are_cut_out_where_their_boxes_are(tmp_path):
     image = checkered(400, 100)
     blocks = [
         Block("text", "not me", (Box(0, 0, 50, 50),)),
-        Block("image", "", (Box(10.5, 20, 30, 60.5),)),
+        Block("image", "", (Box(10.5, 20, 29.5, 60.5),)),
         Block("chart", "", (Box(210, 0, 230, 10), Box(300, 90, 420, 130))),
         Block("image", ""),
         Block("image", "", (Box(500, 0, 600, 50),)),

@@ -29,6 +29,7 @@ transformers = pytest.importorskip("transformers")
 pytest.importorskip("transformers.models.unlimited_ocr", exc_type=ImportError)
 
 TOLERANCE = 1e-5  # relative
+PADDING = 7  # an id like any other, so that a padding token that is seen does harm
 WINDOW = 5
 ENDLESS = 1 << 16  # a window that nothing here outgrows
 MINI = Mode("mini", 256, tile=128)  # 4 x 4 tokens, tiles of 2 x 2: every shape of a real mode for little work
@@ -38,8 +39,8 @@ SIZES = {
     "small": ((500, 300), (900, 1300)),
     "base": ((1000, 1400), (700, 500)),
     "large": ((1300, 900),),
-    "gundam": ((1000, 1500), (600, 400), (1900, 700)),  # 2 x 3 tiles, none, 3 x 1
-    "gundam-m": ((600, 500), (2000, 1000)),  # none, 2 x 1
+    "gundam": ((1000, 1500), (600, 400)),  # 2 x 3 tiles, none
+    "gundam-m": ((2000, 1000),),  # 2 x 1
 }
 
 
@@ -144,7 +145,7 @@ def prompts(mode: Mode, sizes: Sequence[tuple[int, int]]) -> list[Prompt]:
     made = []
     for seed, (width, height) in enumerate(sizes):
         generator = torch.Generator().manual_seed(seed)
-        text = torch.randint(2, CONFIG.image_token_id, (4 + 3 * seed,), generator=generator).tolist()
+        text = torch.randint(3, CONFIG.decoder.vocab_size, (4 + 3 * seed,), generator=generator).tolist()
         image = [CONFIG.image_token_id] * mode.layout(width, height).sequence_length
         made.append(Prompt(views(width, height, mode, seed), [0, *text[:2], *image, *text[2:]]))
     return made
@@ -153,7 +154,7 @@ def prompts(mode: Mode, sizes: Sequence[tuple[int, int]]) -> list[Prompt]:
 def pad(rows: Sequence[Sequence[int]], side: str) -> tuple[Tensor, Tensor]:
     """Ids (B, T), and the mask (B, T) that is 0 on padding."""
     longest = max(len(row) for row in rows)
-    ids, mask = torch.full((len(rows), longest), 7), torch.zeros(len(rows), longest, dtype=torch.long)
+    ids, mask = torch.full((len(rows), longest), PADDING), torch.zeros(len(rows), longest, dtype=torch.long)
     for row, numbers in enumerate(rows):
         place = slice(0, len(numbers)) if side == "right" else slice(longest - len(numbers), longest)
         ids[row, place], mask[row, place] = torch.tensor(numbers), 1
@@ -244,6 +245,7 @@ def assert_same(mine: Continuation, reference: Continuation) -> None:
     for row, (logits, wanted) in enumerate(zip(mine.prompt_logits, reference.prompt_logits, strict=True)):
         assert distance(logits, wanted) < TOLERANCE, f"logits of prompt {row}"
     assert distance(mine.step_logits, reference.step_logits) < TOLERANCE
+    print([max(distance(a,b) for a,b in zip(mine.vision,reference.vision)), max(distance(a,b) for a,b in zip(mine.prompt_logits,reference.prompt_logits)), distance(mine.step_logits, reference.step_logits)], mine.tokens.tolist())
     assert mine.tokens.tolist() == reference.tokens.tolist()
 
 
@@ -261,7 +263,7 @@ def test_every_mode(name: str, ours: OCR, theirs: Any) -> None:
 
 def test_their_plain_attention_agrees(ours: OCR, folder: Path) -> None:
     theirs, _ = load_theirs(folder, ENDLESS, "eager")
-    asked = prompts(MINI, MINI_SIZES) 
+    asked = prompts(MINI, MINI_SIZES)
     assert_same(our_continuation(ours, asked, count=2), their_continuation(theirs, asked, count=2))
 
 
@@ -280,7 +282,14 @@ def test_a_padded_batch_equals_single_pages(side: str, ours: OCR, theirs: Any) -
 
 def test_the_window_slides_over_generated_tokens_alone(ours: OCR, ours_windowed: OCR, theirs_windowed: Any) -> None:
     asked, count = prompts(MINI, MINI_SIZES), 3 * WINDOW + 2
-    reference = their_continuation(theirs_windowed, asked, count)
+    # One at a time: in 5.23 the padding of their batch is out of place as soon as the window slides.
+    alone = [their_continuation(theirs_windowed, [prompt], count) for prompt in asked]
+    reference = Continuation(
+        [one.vision[0] for one in alone],
+        [one.prompt_logits[0] for one in alone],
+        torch.cat([one.step_logits for one in alone]),
+        torch.cat([one.tokens for one in alone]),
+    )
     assert_same(our_continuation(ours_windowed, asked, count), reference)
     for side in ("left", "right"):
         uncached = our_uncached(ours_windowed, asked, reference.tokens, side)
@@ -288,23 +297,31 @@ def test_the_window_slides_over_generated_tokens_alone(ours: OCR, ours_windowed:
     # The window is felt as soon as it leaves a generated token behind, and no sooner.
     unlimited = our_uncached(ours, asked, reference.tokens, "right")
     assert distance(unlimited[:, : WINDOW + 1], reference.step_logits[:, : WINDOW + 1]) < TOLERANCE
-    assert distance(unlimited[:, WINDOW + 1], reference.step_logits[:, WINDOW + 1]) > 100 * TOLERANCE
+    assert distance(unlimited[:, WINDOW + 1], reference.step_logits[:, WINDOW + 1]) > 1000 * TOLERANCE
 
 
-@pytest.mark.parametrize("window", [ENDLESS, WINDOW])
-def test_their_generate_writes_the_same(window: int, request: pytest.FixtureRequest) -> None:
-    suffix = "_windowed" if window == WINDOW else ""
-    ours, theirs = (request.getfixturevalue(name + suffix) for name in ("ours", "theirs"))
+def test_their_generate_writes_the_same(ours: OCR, theirs: Any) -> None:
     asked, count = prompts(MINI, MINI_SIZES), 3 * WINDOW
     ids, mask = pad([prompt.ids for prompt in asked], "left")
-    images = their_images([prompt.page for prompt in asked])
-    written = theirs.generate(
-        input_ids=ids, attention_mask=mask, do_sample=False, max_new_tokens=count, pad_token_id=7, **images
-    )
     mine = our_continuation(ours, asked, count).tokens
-    assert mine.tolist() == written[:, ids.shape[1] :].tolist()
-    with torch.inference_mode():
-        assert our_uncached(ours, asked, mine, "left").argmax(-1).tolist() == mine.tolist()
+    assert mine.tolist() == generated(theirs, ids, mask, asked, count)
+    assert our_uncached(ours, asked, mine, "left").argmax(-1).tolist() == mine.tolist()
+
+
+def test_their_generate_with_a_window_writes_the_same(ours_windowed: OCR, theirs_windowed: Any) -> None:
+    asked, count = prompts(MINI, MINI_SIZES), 3 * WINDOW
+    mine = our_continuation(ours_windowed, asked, count).tokens
+    for row, prompt in enumerate(asked):
+        ids, mask = pad([prompt.ids], "left")
+        assert mine[row : row + 1].tolist() == generated(theirs_windowed, ids, mask, [prompt], count)
+
+
+def generated(model: Any, ids: Tensor, mask: Tensor, asked: Sequence[Prompt], count: int) -> list[list[int]]:
+    """What their own loop writes, greedily."""
+    images = their_images([prompt.page for prompt in asked])
+    how = {"do_sample": False, "max_new_tokens": count, "pad_token_id": PADDING}
+    rows: list[list[int]] = model.generate(input_ids=ids, attention_mask=mask, **how, **images).tolist()
+    return [row[ids.shape[1] :] for row in rows]
 
 
 @pytest.mark.parametrize(("size", "window"), [(2, 6), (3, 9), (3, 40), (5, 4), (8, 8)])

@@ -5,7 +5,8 @@ B running pages · T tokens of a prompt
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ from foveate.errors import OptionError
 from foveate.model.deep_encoder import Views
 from foveate.model.ocr import OCR
 from foveate.pages.tokenizer import Tokenizer, TokenStream
+
+THREADED_WORK = 200_000_000  # multiplications of a decoding step from which further threads pay
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,7 @@ class Engine:
         if batch_size < 1:
             raise OptionError(f"batch_size is {batch_size}: choose 1 or more")
         self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
+        self._work = active_weights(model)
         self._waiting: deque[Request] = deque()
         self._running: list[Reading] = []
         self._cache: Cache | None = None
@@ -159,8 +163,9 @@ class Engine:
         assert self._cache is not None
         positions = self._cache.lengths[:, None]
         step = self._cache.decode()
-        x = self.model.embed(self._next[:, None], ())
-        hidden = self.model.decoder(x, positions, step.mask, step)[:, -1]
+        with few_threads(self._work * len(positions)):
+            x = self.model.embed(self._next[:, None], ())
+            hidden = self.model.decoder(x, positions, step.mask, step)[:, -1]
         self._next, progress = self._extend(self._running, hidden)
         self._drop_ended()
         return progress
@@ -205,6 +210,29 @@ class Engine:
         rows = torch.tensor(kept, device=self._next.device)
         self._cache.keep(rows)
         self._next = self._next[rows]
+
+
+def active_weights(model: OCR) -> int:
+    """Decoder weights that one token passes, the vocabulary's included."""
+    config = model.config.decoder
+    routed = sum(p.numel() for name, p in model.decoder.named_parameters() if ".experts." in name)
+    idle = routed - routed * config.num_experts_per_tok // config.n_routed_experts
+    return sum(p.numel() for p in model.decoder.parameters()) - idle
+
+
+@contextmanager
+def few_threads(multiplications: int) -> Iterator[None]:
+    """One thread for so little work: several would spend their time waiting for one another, and many times
+    that on a machine that does other things as well."""
+    before = torch.get_num_threads()
+    if multiplications > THREADED_WORK or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _cut(reading: Reading, count: int) -> None:
