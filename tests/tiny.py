@@ -28,7 +28,7 @@ CONFIG = OCRConfig(
         num_attention_heads=4,
         num_key_value_heads=4,
         intermediate_size=64,
-        moe_intermediate_size=20,
+        moe_intermediate_size=24,
         n_routed_experts=8,
         num_experts_per_tok=3,
         vocab_size=96,
@@ -43,7 +43,7 @@ def with_decoder(**sizes: Any) -> OCRConfig:
 
 
 def fill(module: AnyModule, seed: int = 0) -> AnyModule:
-    """Random weights, the same for the same seed, wide enough that every part of a network is heard in its output."""
+    """Random weights, the same for the same seed, and wide enough that every part is heard in the output."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in module.named_parameters():
         norm = parameter.ndim == 1 and bool((parameter == 1).all())
@@ -56,6 +56,11 @@ def fill(module: AnyModule, seed: int = 0) -> AnyModule:
 def network(config: OCRConfig = CONFIG, seed: int = 0) -> OCR:
     """A whole network with random weights, in fp32."""
     return fill(OCR(config), seed)
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    """Normal numbers, the same for the same seed."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(100 + seed))  # not the weights' numbers
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:

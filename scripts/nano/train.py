@@ -3,10 +3,11 @@
     python scripts/nano/train.py --run runs/nano                  # start, or go on where it stopped
     python scripts/nano/train.py --run runs/nano --export src/foveate/assets/nano
 
-What makes it learn in hours on two cores is that every glyph's place is known. Three heads are thrown away at
-the end: one names the characters of each 16-pixel patch from SAM's features, one those of each vision token's
-4 x 4 patches from the token alone, and one attention head of each later decoder layer is shown which vision
-token holds the text it is about to write. The fourth loss is the one that stays: the next token.
+What makes it learn in hours on two cores is that every glyph has a known place. Four helps are thrown away at
+the end: a head names the characters of each 16-pixel patch from SAM's features, another those of each vision
+token's 4 x 4 patches from the token alone, a third spells the next token from the decoder's last hidden
+state, and one attention head of each later decoder layer is shown which vision token holds the text it is
+about to write. The loss that stays is the next token's.
 
 B pages · S side in pixels · T tokens · D the decoder's width · K characters that a patch can name
 """
@@ -27,6 +28,8 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed
+import torch.multiprocessing
 import torch.nn.functional as F
 from draw import Drawn, draw, patch_targets
 from text import ALPHABET, TextSource, mark_up
@@ -43,6 +46,9 @@ from foveate.pages.tokenizer import TOKENIZER_NAME, Tokenizer
 
 ASSETS = Path(__file__).parents[2] / "src" / "foveate" / "assets" / "nano"
 PATCH, SLOTS, PER_CELL = 16, 3, 16
+SPELLED = 6  # characters of the next token that are spelled
+OTHER = len(ALPHABET) + 1  # a space, in a spelling
+NUMBER = {character: number + 1 for number, character in enumerate(ALPHABET)}
 CELLS_PER_TOKEN = 4  # vision tokens that one text token may lie in
 IGNORE = -100
 
@@ -57,20 +63,22 @@ class Phase:
     type_sizes: tuple[int, int]  # em heights, from and to
     patches: int  # 16-pixel patches in a batch, whatever its side
     characters: float  # most characters on a page of side 512
+    leading: tuple[float, float] = (1.1, 1.9)  # line height in type sizes
+    short: float = 0.35  # share of pages with a few words alone
     grounding: float = 0.0  # share of answers with boxes
     learning_rate: float = 1e-3
     decay: bool = False  # to zero over the phase
     patch_weight: float = 1.0
     cell_weight: float = 1.0
-    guide_weight: float = 0.3
+    guide_weight: float = 1.0
+    spell_weight: float = 1.0
 
 
 COURSE = (
-    Phase("letters", 1500, (256,), (22, 44), 8192, 700),
-    Phase("pages", 1500, (256, 512, 512, 640), (20, 44), 16384, 700, grounding=0.3),
-    Phase(
-        "settle", 1000, (512, 512, 640), (20, 44), 16384, 700, grounding=0.3, decay=True, learning_rate=8e-4
-    ),
+    Phase("letters", 1120, (256,), (22, 44), 12288, 700),
+    Phase("words", 500, (256,), (36, 64), 12288, 500),
+    Phase("pages", 700, (256, 512, 512, 640), (32, 64), 12288, 500, grounding=0.3),
+    Phase("settle", 400, (512, 512, 640), (32, 64), 12288, 500, grounding=0.3, decay=True),
 )
 
 
@@ -106,7 +114,7 @@ def nano_config(tokenizer: Tokenizer) -> OCRConfig:
     )
 
 
-def initialise(model: OCR) -> None:
+def initialise(model: OCR, tokenizer: Tokenizer) -> None:
     """Scaled normal weights, as for a network of this depth without a released start."""
     depth = model.config.decoder.num_hidden_layers
     for name, parameter in model.named_parameters():
@@ -123,9 +131,33 @@ def initialise(model: OCR) -> None:
         if name.endswith(("lin2.weight", "fc2.weight")):
             std /= math.sqrt(2 * depth)
         nn.init.normal_(parameter, std=std)
-    nn.init.normal_(model.decoder.lm_head.weight, std=0.02)
+    for weight in (model.decoder.embed_tokens.weight, model.decoder.lm_head.weight):
+        spellings = spelt(tokenizer, weight.shape[1])
+        nn.init.normal_(weight, std=0.02)
+        weight.data[: len(spellings)] += 0.04 * spellings
     for layer, block in enumerate(model.encoder.sam.blocks):
         look_around(block.attn, layer)
+
+
+def spelt(tokenizer: Tokenizer, width: int, characters: int = 6) -> Tensor:
+    """A random vector for each piece of the vocabulary that says how it is spelt, (pieces, D), unit variance.
+
+    Pieces with letters in common start out alike, so what is learnt of one, to find it on the page or to write
+    it, serves the others. Each of the first and the last characters adds a vector of its own, and one for its
+    lower case.
+    """
+    vectors: dict[tuple[int, str], Tensor] = {}
+    rows = []
+    for token in range(len(tokenizer)):
+        text = tokenizer.decode([token])
+        marks = list(enumerate(text[:characters])) + [(-1 - i, c) for i, c in enumerate(text[::-1][:3])]
+        marks += [(i + 100, c.lower()) for i, c in marks]
+        for mark in marks:
+            if mark not in vectors:
+                vectors[mark] = torch.randn(width)
+        row = torch.stack([vectors[mark] for mark in marks]).sum(0) if marks else torch.randn(width)
+        rows.append(F.normalize(row, dim=0) * width**0.5)
+    return torch.stack(rows)
 
 
 def look_around(attention: nn.Module, layer: int) -> None:
@@ -159,9 +191,8 @@ class Batch:
     pixels: Tensor  # (B, S, S) uint8
     ids: Tensor  # (B, T) int64, image tokens included
     labels: Tensor  # (B, T) the next token, IGNORE where none is asked for
-    guide: (
-        Tensor  # (B, T, CELLS_PER_TOKEN) places of the vision tokens that hold the next token's text, or -1
-    )
+    spelling: Tensor  # (B, T, SPELLED) characters of the next token, OTHER for a space, 0 for none
+    guide: Tensor  # (B, T, CELLS_PER_TOKEN) places of the vision tokens that hold its text, or -1
     patches: Tensor  # (B, S / 16, S / 16, SLOTS) characters + 1, 0 for none
     phase: int
     step: int
@@ -190,8 +221,8 @@ def answer(page: Drawn, grounding: bool, side: int) -> tuple[str, list[int]]:
 
 def sample(
     page: Drawn, tokenizer: Tokenizer, grounding: bool, side: int
-) -> tuple[list[int], list[int], list[list[int]]]:
-    """Ids, labels and guides of one page."""
+) -> tuple[list[int], list[int], list[list[int]], list[list[int]]]:
+    """Ids, labels, guides and spellings of one page."""
     columns = side // CELL
     prompt = PROMPTS["markdown" if grounding else "text"]
     start = tokenizer.encode_prompt(prompt, columns * (columns + 1) + 1)
@@ -208,40 +239,53 @@ def sample(
     ids = [*start, *encoded.ids]
     labels = [IGNORE] * (len(start) - 1) + encoded.ids + [tokenizer.eos]
     guides = [[] for _ in range(len(start) - 1)] + cells + [[]]
-    return ids, labels, guides
+    spelled = [
+        [NUMBER.get(character, OTHER) for character in text[first:last][:SPELLED]]
+        for first, last in encoded.offsets
+    ]
+    return ids, labels, guides, [[] for _ in range(len(start) - 1)] + spelled + [[]]
 
 
 def make_batch(
-    source: TextSource, tokenizer: Tokenizer, seed: int, number: int, phase: Phase, step: int
+    source: TextSource,
+    tokenizer: Tokenizer,
+    seed: int,
+    number: int,
+    phase: Phase,
+    step: int,
+    share: tuple[int, int] = (0, 1),
 ) -> Batch:
-    """A batch of a phase: a function of the seed and the step alone."""
-    rng = np.random.default_rng((seed, number, step))
-    side = int(rng.choice(phase.sides))
-    count = max(1, phase.patches // (side // PATCH) ** 2)
+    """One process's share of a batch, as (number, of so many): a function of the arguments alone."""
+    side = int(np.random.default_rng((seed, number, step)).choice(phase.sides))
+    rng = np.random.default_rng((seed, number, step, share[0]))
+    count = max(1, phase.patches // share[1] // (side // PATCH) ** 2)
     images, rows, targets = [], [], []
     for _ in range(count):
         room = int(phase.characters * (side / 512) ** 2)
-        page = one_page(rng, source, phase, side, max(8, int(room * rng.uniform(0.05, 1.0))))
+        characters = rng.integers(4, 30) if rng.random() < phase.short else int(room * rng.uniform(0.05, 1.0))
+        page = one_page(rng, source, phase, side, max(4, int(characters)))
         images.append(page.image)
         targets.append(patch_targets(page, PATCH, SLOTS))
         rows.append(sample(page, tokenizer, bool(rng.random() < phase.grounding), side))
-    length = -(-max(len(ids) for ids, _, _ in rows) // 16) * 16
+    length = -(-max(len(row[0]) for row in rows) // 16) * 16
     ids = np.full((count, length), tokenizer.eos, np.int64)
     labels = np.full((count, length), IGNORE, np.int64)
     guide = np.full((count, length, CELLS_PER_TOKEN), -1, np.int64)
-    for row, (row_ids, row_labels, row_guides) in enumerate(rows):
+    spelling = np.zeros((count, length, SPELLED), np.int64)
+    for row, (row_ids, row_labels, row_guides, row_spellings) in enumerate(rows):
         ids[row, : len(row_ids)] = row_ids
         labels[row, : len(row_labels)] = row_labels
         for t, cells in enumerate(row_guides):
             guide[row, t, : len(cells)] = cells
-    arrays = (np.stack(images), ids, labels, guide, np.stack(targets).astype(np.int64))
-    pixels, ids_, labels_, guide_, patches = (torch.from_numpy(array) for array in arrays)
-    return Batch(pixels, ids_, labels_, guide_, patches, number, step)
+        for t, characters in enumerate(row_spellings):
+            spelling[row, t, : len(characters)] = characters
+    arrays = (np.stack(images), ids, labels, spelling, guide, np.stack(targets).astype(np.int64))
+    return Batch(*(torch.from_numpy(array) for array in arrays), phase=number, step=step)
 
 
 def one_page(rng: np.random.Generator, source: TextSource, phase: Phase, side: int, characters: int) -> Drawn:
     text = mark_up(rng, source.sample(rng, characters), headings=0.3, lists=0.15)
-    return draw(rng, text, side, side, sizes=phase.type_sizes)
+    return draw(rng, text, side, side, sizes=phase.type_sizes, leading=phase.leading)
 
 
 def drawing_process(
@@ -253,14 +297,22 @@ def drawing_process(
     start: tuple[int, int],
     share: tuple[int, int],
 ) -> None:
-    """Draws every `share[1]`-th batch of the course, from `start` (phase, step) on."""
+    """Draws one training process's batches of the course, from `start` (phase, step) on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    os.nice(5)
+    parent = os.getppid()
     source, tokenizer = TextSource(corpus, "train", cache), Tokenizer.load(ASSETS)
     for number, step in positions(course, start):
-        if step % share[1] == share[0]:
-            out.put(make_batch(source, tokenizer, seed, number, course[number], step))
+        batch = make_batch(source, tokenizer, seed, number, course[number], step, share)
+        while True:
+            try:
+                out.put(batch, timeout=5)
+                break
+            except queue.Full:
+                if os.getppid() != parent:  # the training process was killed
+                    os._exit(1)
+    while os.getppid() == parent:  # the last batches lie in memory that this process shares
+        time.sleep(1)
 
 
 def positions(course: tuple[Phase, ...], start: tuple[int, int]) -> Iterator[tuple[int, int]]:
@@ -281,6 +333,7 @@ class Teacher(nn.Module):
         self.model = model
         classes, config = len(ALPHABET) + 1, model.config
         self.patch_head = nn.Linear(config.sam.neck_channels, SLOTS * classes)
+        self.spell_head = nn.Linear(config.decoder.hidden_size, SPELLED * (classes + 1))
         self.cell_head = nn.Linear(config.decoder.hidden_size, PER_CELL * SLOTS * classes)
         self.guided = [
             layer.self_attn for layer in model.decoder.layers[config.decoder.first_k_dense_replace :]
@@ -308,6 +361,10 @@ class Teacher(nn.Module):
         logits = self.model.decoder.logits(hidden[asked])
         losses = {"text": F.cross_entropy(logits, batch.labels[asked])}
         losses["text_right"] = (logits.argmax(-1) == batch.labels[asked]).float().mean()
+        spelled = self.spell_head(hidden[asked]).view(-1, len(ALPHABET) + 2).float()
+        characters = batch.spelling[asked].flatten()
+        losses["spell"] = F.cross_entropy(spelled, characters)
+        losses["spell_right"] = (spelled.argmax(-1) == characters)[characters > 0].float().mean()
         features = caught[encoder.sam][1].permute(0, 2, 3, 1)
         losses["patch"], losses["patch_right"] = self.name(self.patch_head, features, batch.patches)
         losses["cell"], losses["cell_right"] = self.name(self.cell_head, tokens, by_cell(batch.patches))
@@ -382,10 +439,12 @@ def learning_rate(phase: Phase, number: int, step: int, warmup: int = 100) -> fl
 
 
 def groups(teacher: Teacher) -> list[dict[str, Any]]:
-    parameters = [parameter for parameter in teacher.parameters() if parameter.requires_grad]
+    spell = list(teacher.spell_head.parameters())
+    others = [p for name, p in teacher.named_parameters() if p.requires_grad and "spell_head" not in name]
     return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.05},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in others if p.ndim >= 2], "weight_decay": 0.05},
+        {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
+        {"params": spell, "weight_decay": 0.0},
     ]
 
 
@@ -398,14 +457,17 @@ def save_checkpoint(
     partial.replace(path)
 
 
-def train(
-    run: Path, course: tuple[Phase, ...], seed: int, corpus: str, cache: str, workers: int, every: float
-) -> None:
-    run.mkdir(parents=True, exist_ok=True)
+def train(rank: int, ranks: int, options: argparse.Namespace, course: tuple[Phase, ...]) -> None:
+    """One of several training processes; each has a thread and its share of every batch."""
+    torch.set_num_threads(options.threads)
+    run: Path = options.run
+    if ranks > 1:
+        meeting = f"tcp://127.0.0.1:{options.port}"
+        torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=ranks)
     tokenizer = Tokenizer.load(ASSETS)
-    torch.manual_seed(seed)
+    torch.manual_seed(options.seed)
     model = OCR(nano_config(tokenizer))
-    initialise(model)
+    initialise(model, tokenizer)
     teacher = Teacher(model)
     optimizer = torch.optim.AdamW(groups(teacher), lr=1e-3, betas=(0.9, 0.98), fused=True)
     start = (0, 0)
@@ -414,28 +476,27 @@ def train(
         teacher.load_state_dict(state["teacher"])
         optimizer.load_state_dict(state["optimizer"])
         start = tuple(state["where"])
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}M parameters, from {start}", flush=True)
+    if rank == 0:
+        print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}M parameters, from {start}", flush=True)
     context = mp.get_context("spawn")
-    queues = [context.Queue(4) for _ in range(workers)]
-    processes = [
-        context.Process(
-            target=drawing_process, args=(out, seed, corpus, cache, course, start, (i, workers)), daemon=True
-        )
-        for i, out in enumerate(queues)
-    ]
-    for process in processes:
-        process.start()
+    batches = context.Queue(3)
+    artist = context.Process(
+        target=drawing_process,
+        args=(batches, options.seed, options.corpus, options.cache, course, start, (rank, ranks)),
+        daemon=True,
+    )
+    artist.start()
     saved = time.monotonic()
-    with (run / "metrics.jsonl").open("a") as log:
+    with (run / f"metrics{rank or ''}.jsonl").open("a") as log:
         for number, step in positions(course, start):
-            batch = next_batch(queues[step % workers], processes)
+            batch = next_batch(batches, artist)
             assert (batch.phase, batch.step) == (number, step)
-            metrics = one_step(teacher, optimizer, batch, course[number])
+            metrics = one_step(teacher, optimizer, batch, course[number], ranks)
             if step % 10 == 0:
                 log.write(json.dumps({"phase": course[number].name, "step": step, **metrics}) + "\n")
                 log.flush()
             done = step + 1 == course[number].steps
-            if done or time.monotonic() - saved > every:
+            if rank == 0 and (done or time.monotonic() - saved > options.save_every):
                 where = (number + 1, 0) if done else (number, step + 1)
                 save_checkpoint(run / "last.pt", teacher, optimizer, where)
                 saved = time.monotonic()
@@ -443,18 +504,28 @@ def train(
                     shutil.copy(run / "last.pt", run / f"{course[number].name}.pt")
 
 
-def next_batch(batches: Any, processes: list[Any]) -> Batch:
+def next_batch(batches: Any, artist: Any) -> Batch:
     while True:
         try:
             batch: Batch = batches.get(timeout=30)
             return batch
         except queue.Empty:
-            if not all(process.is_alive() for process in processes):
-                raise SystemExit("a drawing process died: see its message above") from None
+            if not artist.is_alive():
+                raise SystemExit("the drawing process died: see its message above") from None
+
+
+def share_gradients(teacher: Teacher, ranks: int) -> None:
+    """Each gradient becomes its mean over the training processes."""
+    gradients = [p.grad for p in teacher.parameters() if p.grad is not None]
+    together = torch.cat([gradient.flatten() for gradient in gradients])
+    torch.distributed.all_reduce(together)
+    parts = together.div_(ranks).split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def one_step(
-    teacher: Teacher, optimizer: torch.optim.Optimizer, batch: Batch, phase: Phase
+    teacher: Teacher, optimizer: torch.optim.Optimizer, batch: Batch, phase: Phase, ranks: int = 1
 ) -> dict[str, float]:
     began = time.monotonic()
     rate = learning_rate(phase, batch.phase, batch.step)
@@ -463,11 +534,14 @@ def one_step(
     with torch.autocast("cpu", torch.bfloat16):
         losses = teacher(batch)
     total = losses["text"] + phase.patch_weight * losses["patch"] + phase.cell_weight * losses["cell"]
-    total = total + phase.guide_weight * losses["guide"] + 0.01 * losses["balance"]
+    total = total + phase.guide_weight * losses["guide"] + phase.spell_weight * losses["spell"]
+    total = total + 0.01 * losses["balance"]
     if not torch.isfinite(total):
         raise SystemExit(f"the loss is {total.item()} at step {batch.step}: go on from the last checkpoint")
     optimizer.zero_grad(set_to_none=True)
     total.backward()
+    if ranks > 1:
+        share_gradients(teacher, ranks)
     norm = nn.utils.clip_grad_norm_(teacher.parameters(), 1.0)
     optimizer.step()
     metrics = {name: round(value.item(), 4) for name, value in losses.items()}
@@ -497,8 +571,9 @@ def main() -> None:
     parser.add_argument("--corpus", default="../shared/corpus")
     parser.add_argument("--cache", default="runs/cache", help="folder for the unpacked text")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1, help="drawing processes")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2, help="training processes, one a core")
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--port", type=int, default=29511, help="where they meet, on this machine")
     parser.add_argument("--save-every", type=float, default=300, help="seconds between checkpoints")
     parser.add_argument(
         "--set", action="append", default=[], metavar="PHASE.FIELD=VALUE", help="change the course"
@@ -508,13 +583,14 @@ def main() -> None:
     if options.export:
         export(options.run, options.export)
         return
-    torch.set_num_threads(options.threads)
     course = changed(COURSE, options.set)
     options.run.mkdir(parents=True, exist_ok=True)
     (options.run / "course.json").write_text(json.dumps([asdict(phase) for phase in course], indent=2))
-    train(
-        options.run, course, options.seed, options.corpus, options.cache, options.workers, options.save_every
-    )
+    ranks = options.processes
+    if ranks == 1:
+        train(0, 1, options, course)
+    else:
+        torch.multiprocessing.spawn(train, args=(ranks, options, course), nprocs=ranks)
 
 
 def changed(course: tuple[Phase, ...], changes: list[str]) -> tuple[Phase, ...]:

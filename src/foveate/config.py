@@ -17,6 +17,9 @@ from foveate.errors import ConfigError, ModelNotFound
 
 CONFIG_NAME = "config.json"
 SAM_KEY, CLIP_KEY = "sam_vit_b", "clip-l-14-224"
+WINDOW_KEYS = ("sliding_window", "sliding_window_size")
+MAY_BE_ZERO = {"global_attn_indexes", "window_size", "first_k_dense_replace", "n_shared_experts"}
+MAY_BE_ZERO |= {"bos_token_id", "eos_token_id"}
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class OCRConfig:
     def __post_init__(self) -> None:
         demand = _demander("the sizes do not fit together: ")
         sam, clip, decoder = self.sam, self.clip, self.decoder
+        demand(len(sam.downsample_channels) == 2, "the compressor has two convolutions")
         demand(sam.downsample_channels[-1] == clip.width, "the compressor must end with CLIP's width")
         demand(sam.width % sam.heads == 0, "SAM's width must be a multiple of its heads")
         demand(clip.width % clip.heads == 0, "CLIP's width must be a multiple of its heads")
@@ -122,23 +126,20 @@ class OCRConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Reads what a released `config.json` holds; raises `ConfigError` naming the key that is missing or
         odd."""
-        try:
-            widths = values["vision_config"]["width"]
-            language = dict(values["language_config"])
-            sam, clip = widths[SAM_KEY], widths[CLIP_KEY]
-        except (KeyError, TypeError) as problem:
-            raise ConfigError(
-                f"not the configuration of DeepSeek-OCR or a relative: {problem} is missing "
-                f"(needed: vision_config.width.{SAM_KEY}, vision_config.width.{CLIP_KEY}, language_config)"
-            ) from problem
+        sam = _part(values, "vision_config", "width", SAM_KEY)
+        clip = _part(values, "vision_config", "width", CLIP_KEY)
+        language = _part(values, "language_config")
         if language.get("use_mla"):
             raise ConfigError("use_mla is true: latent attention is not part of this network")
         language.setdefault("sliding_window", language.get("sliding_window_size"))
+        image_token_id = values.get("image_token_id", cls.image_token_id)
+        if type(image_token_id) is not int or image_token_id < 0:
+            raise ConfigError(f"image_token_id is {image_token_id!r}: expected the id of a token")
         return cls(
             sam=_read(SamConfig, {"image_size": values["vision_config"].get("image_size", 1024), **sam}),
             clip=_read(ClipConfig, clip),
             decoder=_read(DecoderConfig, language),
-            image_token_id=values.get("image_token_id", cls.image_token_id),
+            image_token_id=image_token_id,
             released=deepcopy(dict(values)),
         )
 
@@ -154,6 +155,8 @@ class OCRConfig:
         _write(self.clip, widths.setdefault(CLIP_KEY, {}))
         language = values.setdefault("language_config", {})
         _write(self.decoder, language, skip=("sliding_window",))
+        for place in (values, language):  # Unlimited-OCR names its window in both, under two names
+            place.update({key: self.decoder.sliding_window for key in WINDOW_KEYS if key in place})
         if self.decoder.sliding_window is not None:
             language["sliding_window_size"] = self.decoder.sliding_window
         projector = {"projector_type": "linear", "model_type": "mlp_projector"}
@@ -191,6 +194,18 @@ def _demander(prefix: str) -> Any:
     return demand
 
 
+def _part(values: Mapping[str, Any], *path: str) -> dict[str, Any]:
+    """The object at the end of a path of keys."""
+    found: Any = values
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping):
+        raise ConfigError(
+            f"not the configuration of DeepSeek-OCR or a relative: {'.'.join(path)} is missing or no object"
+        )
+    return dict(found)
+
+
 def _read(kind: Any, values: Mapping[str, Any]) -> Any:
     """A dataclass from the keys that it knows; each value must be of its default's type."""
     chosen: dict[str, Any] = {}
@@ -203,8 +218,9 @@ def _read(kind: Any, values: Mapping[str, Any]) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float) if expected is float else expected):
             raise ConfigError(f"{entry.name} is {value!r}: expected {expected.__name__}")
         numbers = value if isinstance(value, tuple) else (value,)
-        if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
-            raise ConfigError(f"{entry.name} is {value!r}: expected numbers that are not negative")
+        wanted, zero = ("no negative", 0) if entry.name in MAY_BE_ZERO else ("positive", None)
+        if not all(isinstance(number, int | float) and (number > 0 or number == zero) for number in numbers):
+            raise ConfigError(f"{entry.name} is {value!r}: expected {wanted} numbers")
         chosen[entry.name] = value
     return kind(**chosen)
 

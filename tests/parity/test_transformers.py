@@ -1,8 +1,8 @@
 """The network against the one in `transformers` (`unlimited_ocr`): random weights, tiny sizes, fp32.
 
-`transformers` reads the folder that we save and renames the released tensors by its own rules. Its window reaches
-over everything here, save where a test is about the window; there, only its cached steps show the window, since
-it takes a whole sequence in one pass for a prompt.
+`transformers` reads the folder that we save and renames the released tensors by its own rules. Its window
+reaches over everything here, save where a test is about the window; there, only its cached steps show the
+window, since it takes a sequence that goes through in one pass for a prompt.
 
 B sequences · T tokens of the longest prompt · N generated tokens · V vocabulary
 """
@@ -188,7 +188,10 @@ def their_continuation(model: Any, asked: Sequence[Prompt], count: int) -> Conti
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     images = their_images([prompt.page for prompt in asked])
     out = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, **images)
-    vision, prompt_logits = out.image_hidden_states, [row[kept.bool()] for row, kept in zip(out.logits, mask, strict=True)]
+    vision, prompt_logits = (
+        out.image_hidden_states,
+        [row[kept.bool()] for row, kept in zip(out.logits, mask, strict=True)],
+    )
     steps, tokens, position = [out.logits[:, -1]], [out.logits[:, -1].argmax(-1)], positions[:, -1:]
     while len(steps) < count:
         mask, position = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1), position + 1
@@ -212,7 +215,9 @@ def our_continuation(model: OCR, asked: Sequence[Prompt], count: int) -> Continu
     vision = model.encode([prompt.page for prompt in asked])
     cache = Cache(model.config.decoder, len(asked), torch.float32, "cpu")
     step = cache.prefill(lengths)
-    hidden = model.decoder(model.embed(ids, vision), torch.arange(ids.shape[1]).expand_as(ids), step.mask, step)
+    hidden = model.decoder(
+        model.embed(ids, vision), torch.arange(ids.shape[1]).expand_as(ids), step.mask, step
+    )
     logits = model.decoder.logits(hidden)
     prompt_logits = [row[:length] for row, length in zip(logits, lengths, strict=True)]
     steps = [logits[torch.arange(len(asked)), lengths - 1]]
@@ -227,14 +232,17 @@ def our_continuation(model: OCR, asked: Sequence[Prompt], count: int) -> Continu
 
 @torch.inference_mode()
 def our_uncached(model: OCR, asked: Sequence[Prompt], tokens: Tensor, side: str) -> Tensor:
-    """The logits (B, N, V) before each of these tokens (B, N), prompts and tokens in one pass without a cache."""
+    """The logits (B, N, V) before each of these tokens (B, N): everything in one pass, without a cache."""
     rows = [[*prompt.ids, *row[:-1]] for prompt, row in zip(asked, tokens.tolist(), strict=True)]
     ids, mask = pad(rows, side)
     padding = (mask.shape[1] - mask.sum(1)) * (side == "left")
     starts = padding + torch.tensor([len(prompt.ids) for prompt in asked])
     logits = model(ids, [prompt.page for prompt in asked], mask, starts)
     return torch.stack(
-        [row[start - 1 : start - 1 + tokens.shape[1]] for row, start in zip(logits, starts.tolist(), strict=True)]
+        [
+            row[start - 1 : start - 1 + tokens.shape[1]]
+            for row, start in zip(logits, starts.tolist(), strict=True)
+        ]
     )
 
 
@@ -245,7 +253,6 @@ def assert_same(mine: Continuation, reference: Continuation) -> None:
     for row, (logits, wanted) in enumerate(zip(mine.prompt_logits, reference.prompt_logits, strict=True)):
         assert distance(logits, wanted) < TOLERANCE, f"logits of prompt {row}"
     assert distance(mine.step_logits, reference.step_logits) < TOLERANCE
-    print([max(distance(a,b) for a,b in zip(mine.vision,reference.vision)), max(distance(a,b) for a,b in zip(mine.prompt_logits,reference.prompt_logits)), distance(mine.step_logits, reference.step_logits)], mine.tokens.tolist())
     assert mine.tokens.tolist() == reference.tokens.tolist()
 
 
@@ -280,7 +287,9 @@ def test_a_padded_batch_equals_single_pages(side: str, ours: OCR, theirs: Any) -
             assert distance(ours(alone, [prompt.page])[0], reference) < TOLERANCE
 
 
-def test_the_window_slides_over_generated_tokens_alone(ours: OCR, ours_windowed: OCR, theirs_windowed: Any) -> None:
+def test_the_window_slides_over_generated_tokens_alone(
+    ours: OCR, ours_windowed: OCR, theirs_windowed: Any
+) -> None:
     asked, count = prompts(MINI, MINI_SIZES), 3 * WINDOW + 2
     # One at a time: in 5.23 the padding of their batch is out of place as soon as the window slides.
     alone = [their_continuation(theirs_windowed, [prompt], count) for prompt in asked]

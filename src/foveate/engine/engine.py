@@ -4,22 +4,26 @@ B running pages · T tokens of a prompt
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from foveate.engine.cache import Cache
-from foveate.engine.sampling import LoopDetector, Sampling, choose, without_loop
+from foveate.engine.loops import LoopDetector
+from foveate.engine.sampling import Sampling, choose
 from foveate.errors import OptionError
 from foveate.model.deep_encoder import Views
 from foveate.model.ocr import OCR
 from foveate.pages.tokenizer import Tokenizer, TokenStream
 
+VIEWS_AT_ONCE = 16  # of several pages; a page has up to 10 in most modes
 THREADED_WORK = 200_000_000  # multiplications of a decoding step from which further threads pay
 
 
@@ -47,7 +51,7 @@ class Reading:
     log_probabilities: list[float] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)  # of the text, after each token
     pieces: list[str] = field(default_factory=list)
-    stop: str = ""  # "end", "length" or "loop" once it is over
+    stop: str = ""  # "end", "length", "loop", "error" or "cancelled" once it is over
 
     @property
     def text(self) -> str:
@@ -55,13 +59,10 @@ class Reading:
 
     def confidence(self, start: int = 0, end: int | None = None) -> float | None:
         """Geometric mean of the probabilities of the tokens that write text[start:end]; None without any."""
-        begins = [0, *self.ends[:-1]]
-        stop = self.ends[-1] if end is None and self.ends else end or 0
-        chosen = [
-            probability
-            for first, last, probability in zip(begins, self.ends, self.log_probabilities, strict=True)
-            if last > start and first < stop
-        ]
+        stop = (self.ends[-1] if self.ends else 0) if end is None else end
+        # A token ends behind the start, and the one before it ends before the stop.
+        first, last = bisect_right(self.ends, start), bisect_left(self.ends, stop) + 1
+        chosen = self.log_probabilities[first:last] if start < stop else []
         return math.exp(sum(chosen) / len(chosen)) if chosen else None
 
 
@@ -81,6 +82,7 @@ class Engine:
             raise OptionError(f"batch_size is {batch_size}: choose 1 or more")
         self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
         self._work = active_weights(model)
+        self._spell = cache(lambda token: tokenizer.decode([token]))
         self._waiting: deque[Request] = deque()
         self._running: list[Reading] = []
         self._cache: Cache | None = None
@@ -96,7 +98,9 @@ class Engine:
         return len(self._waiting) + len(self._running)
 
     def submit(self, request: Request) -> None:
-        """Queues a page. Raises `OptionError` when its prompt leaves no room for an answer."""
+        """Queues a page. Raises `OptionError` when there is no room for an answer."""
+        if request.max_tokens < 1:
+            raise OptionError(f"max_tokens is {request.max_tokens}: choose 1 or more")
         room = self.model.config.decoder.max_position_embeddings - len(request.ids)
         if room < 1:
             raise OptionError(
@@ -115,10 +119,11 @@ class Engine:
 
     @torch.inference_mode()
     def step(self) -> list[Progress]:
-        """Lets waiting pages in where rows are free; otherwise writes one token of every running page."""
+        """Writes one token of every running page, then lets waiting pages in, as many as rows are free."""
+        progress = self._decode() if self._running else []
         if self._waiting and len(self._running) < self.batch_size:
-            return self._admit()
-        return self._decode() if self._running else []
+            progress += self._admit()
+        return progress
 
     def _admit(self) -> list[Progress]:
         count = min(self.batch_size - len(self._running), len(self._waiting))
@@ -138,7 +143,9 @@ class Engine:
     def _prefill(self, requests: Sequence[Request]) -> tuple[Cache, Tensor]:
         """A cache that holds the prompts, and the hidden state (B, D) at each prompt's end."""
         model = self.model
-        vision = model.encode([_moved(request.views, model) for request in requests])
+        vision = [
+            page for group in _groups(requests) for page in model.encode([_moved(v, model) for v in group])
+        ]
         lengths = torch.tensor([len(request.ids) for request in requests], device=model.device)
         longest = int(lengths.max())
         # Padding on the right is seen by nobody: attention is causal, and decoding writes over it.
@@ -157,7 +164,7 @@ class Engine:
             if token in self.tokenizer
         )
         generator = torch.Generator().manual_seed(request.sampling.seed)
-        return Reading(request, self.tokenizer.stream(), LoopDetector(allowed), generator, allowed)
+        return Reading(request, self.tokenizer.stream(), LoopDetector(self._spell), generator, allowed)
 
     def _decode(self) -> list[Progress]:
         assert self._cache is not None
@@ -183,6 +190,9 @@ class Engine:
         return tokens, [Progress(reading, self._book(reading, *token)) for reading, *token in chosen]
 
     def _book(self, reading: Reading, token: int, log_probability: float) -> str:
+        if math.isnan(log_probability):
+            reading.stop = "error"
+            return ""
         if token == self.tokenizer.eos:
             reading.stop = "end"
             return ""
@@ -194,7 +204,7 @@ class Engine:
         room = self.model.config.decoder.max_position_embeddings - len(reading.request.ids)
         if reading.loops.add(token):
             reading.stop = "loop"
-            _cut(reading, without_loop(reading.ids))
+            _cut(reading, reading.loops.kept)
         elif len(reading.ids) >= min(reading.request.max_tokens, room):
             reading.stop = "length"
         return piece
@@ -238,6 +248,20 @@ def few_threads(multiplications: int) -> Iterator[None]:
 def _cut(reading: Reading, count: int) -> None:
     for book in (reading.ids, reading.log_probabilities, reading.ends, reading.pieces):
         del book[count:]
+
+
+def _groups(requests: Sequence[Request]) -> Iterator[list[Views]]:
+    """The pages' views, so many pages together that their pixels in the network's dtype stay few."""
+    group: list[Views] = []
+    count = 0
+    for views in (request.views for request in requests):
+        size = 1 if views.tiles is None else 1 + len(views.tiles)
+        if group and count + size > VIEWS_AT_ONCE:
+            yield group
+            group, count = [], 0
+        group.append(views)
+        count += size
+    yield group
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Text that goes round in circles in ways that the n-gram guard cannot see.
 
-A network that has lost its place fills the rest of its room: with a passage longer than the guard's window, with a
-phrase that the guard interrupts now and then, with a list in which the number alone moves on, or with empty cells.
-All that consists of runs of symbols that have been there before. So does honest text, for a while: a page loops when
-for long nearly every run has come several times before.
+A network that has lost its place fills the rest of its room: with a passage longer than the guard's window,
+with a phrase that the guard interrupts now and then, with a list in which the number alone moves on, or with
+empty cells. All that consists of runs of symbols that have been there before. So does honest text, for a
+while: a page loops when for long nearly every run has come several times before.
 """
 
 import re
@@ -15,8 +15,8 @@ from typing import NamedTuple
 RUN = 6  # symbols
 ROUNDS = 3  # times that a run must have come before
 LIMIT = 192  # tokens of such runs, less twice the others'
-# How much of a token counts: rows of zeros, dotted lines and empty cells are honest for longer than words are.
-WORDS, SIGNS, COUNTERS, CELLS = 1.0, 0.25, 0.5, 0.08
+# How much of a token counts: rows of zeros, dotted lines and empty cells are honest for longer than words.
+WORDS, SIGNS, COUNTERS, CELLS = 1.0, 0.25, 0.35, 0.08
 
 STEPS = (1, 2, 4)  # a counter is compared with the number so many numbers before: "1.", "1 of 9", a box
 LONGEST = 9  # digits that are taken for one number
@@ -98,7 +98,7 @@ class LoopDetector:
         return any([self._watch(circle, symbol) for circle in (self._plain, *self._steps)])
 
     def _end_number(self, end: int) -> bool:
-        """The digits so far are a number: one sequence sees it as it is, the others see how far it has moved on."""
+        """The digits so far are a number: one sequence takes it as it is, the others how far it has moved."""
         symbol = Symbol(self._digits, self._digits_place, end - self._digits_place, False)
         number, self._digits = int(self._digits), ""
         looped = [self._watch(self._plain, symbol)]

@@ -7,14 +7,16 @@ one mode higher when it went round in circles or ran out of room.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Self
 
 import torch
 
+from foveate.config import OCRConfig
 from foveate.document import Attempt, Document, Page
 from foveate.engine.engine import Engine, Reading, Request
 from foveate.engine.sampling import Sampling
-from foveate.errors import OptionError
+from foveate.errors import ConfigError, InputError, OptionError
 from foveate.model import weights
 from foveate.model.ocr import OCR
 from foveate.model.source import find_model
@@ -29,6 +31,7 @@ from foveate.pages.views import make_views
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LARGE = 500_000_000  # parameters from which a network stays in 16 bits on a CPU too
 NO_LIMITS = Limits()
+OVERFLOWED = "the network's numbers have overflowed: choose the dtype bfloat16 or float32"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,34 @@ class _Job:
     attempts: tuple[Attempt, ...] = ()
 
 
+@dataclass
+class _Pages:
+    """What has become of a document's pages, in the order in which they were asked for."""
+
+    on_page: Callable[[Page], None] | None
+    source: str = ""
+    pages: dict[int, Page | None] = field(default_factory=dict)
+    problems: list[InputError] = field(default_factory=list)
+
+    def drawn(self, images: Iterator[PageImage]) -> Iterator[PageImage]:
+        """The pages as they are drawn; notes their order."""
+        for image in images:
+            self.source = image.source
+            self.pages[image.number] = None
+            yield image
+
+    def broken(self, number: int, problem: InputError) -> None:
+        """A page that could not be drawn takes its place with its error."""
+        self.problems.append(problem)
+        self.done(Page(number, 0, 0, (), stop="error", error=str(problem)))
+
+    def done(self, page: Page) -> None:
+        """A page is ready."""
+        self.pages[page.number] = page
+        if self.on_page is not None:
+            self.on_page(page)
+
+
 class Reader:
     """Reads pages with one network. Make it with `Reader.load`."""
 
@@ -91,10 +122,12 @@ class Reader:
         if dtype != "auto" and dtype not in DTYPES:
             raise OptionError(f"dtype is {dtype!r}: choose auto, {', '.join(DTYPES)}")
         folder = find_model(model, revision, token)
+        tokenizer = Tokenizer.load(folder)
+        _check_pair(tokenizer, OCRConfig.load(folder), folder)
         network = weights.load(folder, place, DTYPES.get(dtype))
         if dtype == "auto" and place.type == "cpu" and sum(p.numel() for p in network.parameters()) < LARGE:
             network = network.float()
-        return cls(network, Tokenizer.load(folder), model)
+        return cls(network, tokenizer, model)
 
     def read(
         self,
@@ -117,25 +150,28 @@ class Reader:
     ) -> Document:
         """Reads a path, "-", bytes, a stream or a Pillow image.
 
-        `on_page` is called with each page as it is done, which need not be in order; the document's pages
-        are. Raises `InputError` for what cannot be read as asked.
+        `on_page` is called with each page as it is done, which need not be in order; the document's pages are
+        in the order asked for. A page that cannot be drawn does not stop the others: its `stop` is "error",
+        its `error` says why. Raises `InputError` for what cannot be read as asked, and when no page could
+        be drawn at all.
         """
         sampling = sampling or Sampling(temperature=temperature)
         options = Options(mode, prompt, reference, max_tokens, max_tiles, sampling, retries)
-        images = open_pages(source, pages=pages, dpi=dpi, password=password, limits=limits)
-        name, done = "", []
-        for image, page in self.read_pages(images, options, batch_size):
-            name = image.source
-            done.append(page)
-            if on_page is not None:
-                on_page(page)
-        return Document(name, tuple(sorted(done, key=lambda page: page.number)), self.name)
+        book = _Pages(on_page)
+        images = open_pages(
+            source, pages=pages, dpi=dpi, password=password, limits=limits, on_broken=book.broken
+        )
+        for _, page in self.read_pages(book.drawn(images), options, batch_size):
+            book.done(page)
+        if len(book.problems) == len(book.pages):
+            raise book.problems[0]
+        return Document(book.source, tuple(page for page in book.pages.values() if page), self.name)
 
     def read_pages(
         self, images: Iterator[PageImage], options: Options, batch_size: int | None = None
     ) -> Iterator[tuple[PageImage, Page]]:
         """Reads pages as they come, some at a time; memory holds no more of them than are being read."""
-        engine = Engine(self.model, self.tokenizer, batch_size or self.batch_size)
+        engine = Engine(self.model, self.tokenizer, self.batch_size if batch_size is None else batch_size)
         source = iter(images)
         exhausted = False
         while not exhausted or engine.busy:
@@ -170,7 +206,8 @@ class Reader:
     ) -> Iterator[str]:
         """The raw text of one page after the other, piece by piece as the network writes it.
 
-        A blank line parts the pages. What has been yielded cannot be taken back, so no page is read twice.
+        A blank line parts the pages. What has been yielded cannot be taken back: no page is read twice, and a
+        loop's rounds stay in the text. Raises `InputError`, at a broken page too.
         """
         options = Options(mode, prompt, reference, max_tokens, max_tiles, sampling or Sampling())
         images = open_pages(source, pages=pages, dpi=dpi, password=password, limits=limits)
@@ -198,12 +235,14 @@ class Reader:
         seconds = time.perf_counter() - job.started
         attempt = Attempt(job.mode.name, reading.stop, len(reading.ids), seconds)
         attempts = (*job.attempts, attempt)
-        if reading.stop != "end" and len(attempts) <= job.options.retries:
+        if reading.stop in ("loop", "length") and len(attempts) <= job.options.retries:
             sharper = self._sharper(job)
             if sharper is not None:
-                self._submit(engine, replace(job, mode=sharper, attempts=attempts))
+                self._submit(
+                    engine, replace(job, mode=sharper, attempts=attempts, started=time.perf_counter())
+                )
                 return None
-        return self._page(job, reading, attempts, seconds)
+        return self._page(job, reading, attempts)
 
     def _sharper(self, job: _Job) -> Mode | None:
         """The next higher mode that gives the page more tokens and leaves room for its answer."""
@@ -217,7 +256,7 @@ class Reader:
             name = SHARPER.get(name)
         return None
 
-    def _page(self, job: _Job, reading: Reading, attempts: tuple[Attempt, ...], seconds: float) -> Page:
+    def _page(self, job: _Job, reading: Reading, attempts: tuple[Attempt, ...]) -> Page:
         width, height = job.page.image.size
         name = prompt_name(job.options.prompt)
         layout = job.mode.layout(width, height)
@@ -231,10 +270,22 @@ class Reader:
             prompt=name,
             vision_tokens=layout.vision_tokens,
             text_tokens=len(reading.ids),
-            seconds=seconds,
+            seconds=sum(attempt.seconds for attempt in attempts),
             confidence=reading.confidence(),
             stop=reading.stop,
             attempts=attempts,
+            error=OVERFLOWED if reading.stop == "error" else None,
+        )
+
+
+def _check_pair(tokenizer: Tokenizer, config: OCRConfig, folder: Path) -> None:
+    """A tokenizer of another network would give nonsense, or break in the middle of a page."""
+    ours = (tokenizer.image, tokenizer.eos, len(tokenizer))
+    theirs = (config.image_token_id, config.decoder.eos_token_id, config.decoder.vocab_size)
+    if ours[:2] != theirs[:2] or ours[2] > theirs[2]:
+        raise ConfigError(
+            f"{folder}: tokenizer.json and config.json are not of the same network (image token, end and "
+            f"vocabulary are {ours} and {theirs}): fetch both again"
         )
 
 

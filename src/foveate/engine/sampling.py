@@ -5,7 +5,7 @@ B rows · V vocabulary
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -45,53 +45,6 @@ def banned_tokens(ids: Sequence[int], size: int, window: int) -> set[int]:
     return {ids[start + size - 1] for start in starts if list(ids[start : start + size - 1]) == prefix}
 
 
-@dataclass
-class LoopDetector:
-    """Notices text that goes round in circles in ways that the n-gram guard cannot see.
-
-    In a loop most short runs of tokens have been there before: a page loops when, of the last `window`
-    tokens' 4-grams, fewer than `distinct` of them are distinct. Table cells count as nothing, since empty
-    rows are honest.
-    """
-
-    ignored: frozenset[int] = frozenset()
-    window: int = 256
-    distinct: float = 0.2
-    _ids: list[int] = field(default_factory=list)
-
-    def add(self, token: int) -> bool:
-        """Takes the next token; says whether the page loops."""
-        if token not in self.ignored:
-            self._ids.append(token)
-        full = len(self._ids) >= self.window
-        return full and len(self._ids) % 16 == 0 and self._distinct_share() < self.distinct
-
-    def _distinct_share(self) -> float:
-        tail = self._ids[-self.window :]
-        grams = {tuple(tail[i : i + 4]) for i in range(len(tail) - 3)}
-        return len(grams) / (len(tail) - 3)
-
-
-def without_loop(ids: Sequence[int]) -> int:
-    """How many tokens stand before the last loop's second round; all of them when the end does not repeat.
-
-    The period is the shortest for which most of the tail equals itself, shifted.
-    """
-    tail = list(ids[-512:])
-    for period in range(1, len(tail) // 2 + 1):
-        same = [tail[i] == tail[i - period] for i in range(period, len(tail))]
-        # From the end backwards, as long as nine of ten tokens repeat.
-        misses = run = 0
-        for offset, equal in enumerate(reversed(same), 1):
-            misses += not equal
-            if misses > 0.1 * offset + 1:
-                break
-            run = offset
-        if run >= max(2 * period, 64):
-            return len(ids) - run
-    return len(ids)
-
-
 def choose(
     logits: Tensor,
     histories: Sequence[Sequence[int]],
@@ -102,7 +55,7 @@ def choose(
     """The next token of each row and the logarithm of its probability: (B,) and (B,) from logits (B, V).
 
     `allowed` are each row's whitelisted ids. The probability is the network's own, before guard and
-    temperature.
+    temperature; it is NaN where the network has given no numbers.
     """
     log_probabilities = logits.float().log_softmax(-1)
     guarded = log_probabilities.clone()
@@ -112,14 +65,16 @@ def choose(
             guarded[row, list(banned)] = -torch.inf
     tokens = guarded.argmax(-1)
     for row, sampling in enumerate(samplings):
-        if sampling.temperature > 0:
+        if sampling.temperature > 0 and not guarded[row].isnan().any():
             tokens[row] = _sample(guarded[row], sampling, generators[row])
     return tokens, log_probabilities.gather(1, tokens[:, None])[:, 0]
 
 
 def _sample(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
-    probabilities = (scores / sampling.temperature).softmax(-1).cpu()
-    ranked, order = probabilities.sort(descending=True)
+    # In fp64 and from the best token down, because small temperatures make large numbers.
+    scores = scores.cpu().double()
+    probabilities = ((scores - scores.max()) / sampling.temperature).softmax(-1)
+    ranked, order = probabilities.sort(descending=True, stable=True)
     # The first token that passes top_p is still in.
     ranked = ranked.masked_fill(ranked.cumsum(0) - ranked >= sampling.top_p, 0)
     return order[torch.multinomial(ranked, 1, generator=generator)[0]]

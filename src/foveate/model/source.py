@@ -15,10 +15,10 @@ def find_model(name: str, revision: str | None = None, token: str | None = None)
     """The folder of a model: an embedded one by its name, a folder, or a hub id, fetched once and then
     cached.
 
-    `token` is for private models; without it, the one that `hf auth login` stored is used. Raises
-    `ModelNotFound`.
+    A folder that is called like an embedded model is meant by "./nano". `token` is for private models;
+    without it, the one that `hf auth login` stored is used. Raises `ModelNotFound`.
     """
-    if name in EMBEDDED and not Path(name).is_dir():
+    if name in EMBEDDED:
         return ASSETS / name
     if Path(name).is_dir():
         return Path(name)
@@ -35,8 +35,22 @@ def _fetch(name: str, revision: str | None, token: str | None) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision, token=token, allow_patterns=NEEDED))
     except Exception as problem:  # the library's many: no such repository, no access, no network, no space
-        reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         raise ModelNotFound(
-            f"{name} could not be fetched ({reason}): check the name and your access, "
+            f"{name} could not be fetched ({_reason(problem, revision)}): check the name and your access, "
             "or copy the checkpoint to a folder and name that"
         ) from problem
+
+
+def _reason(problem: Exception, revision: str | None) -> str:
+    """In one line, and in words for people who do not write programs against the hub."""
+    from huggingface_hub import errors
+
+    if isinstance(problem, errors.GatedRepoError):
+        return "the hub asks you to accept its terms and to log in"
+    if isinstance(problem, errors.RepositoryNotFoundError):
+        return "the hub has no such model, or it is private"
+    if isinstance(problem, errors.RevisionNotFoundError):
+        return f"it has no revision {revision!r}"
+    if isinstance(problem, errors.LocalEntryNotFoundError):
+        return "the hub cannot be reached, and the cache does not hold it"
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0]

@@ -5,7 +5,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +15,7 @@ from PIL import Image
 
 from foveate.errors import (
     CorruptSource,
+    InputError,
     OptionError,
     PageRangeError,
     SourceNotFound,
@@ -99,21 +100,36 @@ def open_pages(
     dpi: int = 144,
     password: str | None = None,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
+    on_broken: Callable[[int, InputError], None] | None = None,
 ) -> Iterator[PageImage]:
     """The pages of a source one after the other, drawn only when asked for.
 
     `source` is a path, "-" for standard input, the bytes of a file, a stream of bytes, or a Pillow image.
     `pages` is a range such as "1-3,7"; `dpi` and `password` are for PDF only. A dpi that would make a page
     huge is lowered (`PageImage.dpi` says to what). Whatever can be wrong with a source is an InputError.
+    With `on_broken`, a page of an open document that cannot be drawn goes there, with its number and the
+    error, and the pages after it follow.
     """
     if dpi < 1:
         raise OptionError(f"a page cannot be drawn at {dpi} dpi: choose 72 to 600")
     with _opened(source, dpi, password, limits) as document:
         *others, last = _chosen(pages, len(document), limits, _name(source))
         for number in others:
-            yield document.page(number)
-        final = document.page(last)
-    yield final  # with everything closed, so that a picture is not kept twice while its page is read
+            yield from _drawn(document, number, on_broken)
+        final = list(_drawn(document, last, on_broken))
+    yield from final  # with everything closed, so that a picture is not kept twice while its page is read
+
+
+def _drawn(
+    document: _Document, number: int, on_broken: Callable[[int, InputError], None] | None
+) -> Iterator[PageImage]:
+    """A page, or nothing once its error has been handed on."""
+    try:
+        yield document.page(number)
+    except InputError as problem:
+        if on_broken is None:
+            raise
+        on_broken(number, problem)
 
 
 def count_pages(

@@ -1,0 +1,362 @@
+"""A page's text is the same read alone, in any company, with a cache and without."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from foveate.config import OCRConfig
+from foveate.engine import engine as engine_module
+from foveate.engine.engine import Engine, Reading, Request
+from foveate.engine.sampling import Sampling, banned_tokens
+from foveate.errors import OptionError
+from foveate.model.ocr import OCR
+from foveate.model.source import ASSETS
+from foveate.pages.mode import MODES
+from foveate.pages.tokenizer import Tokenizer
+from foveate.pages.views import PageViews
+from tests.tiny import network, views, with_decoder
+
+TOKENIZER = Tokenizer.load(ASSETS / "nano")
+VOCABULARY = (
+    len(TOKENIZER) + 5
+)  # as the released one, the network has more rows than the tokenizer has tokens
+
+
+def config(**sizes: Any) -> OCRConfig:
+    return replace(with_decoder(vocab_size=VOCABULARY, **sizes), image_token_id=TOKENIZER.image)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tokenizer() -> Iterator[None]:
+    """The tokenizer with another end: these networks would hardly ever choose it."""
+    yield
+
+
+@pytest.fixture(scope="module", params=[None, 4], ids=["full", "window"])
+def model(request: pytest.FixtureRequest) -> OCR:
+    return network(config(sliding_window=request.param))
+
+
+@pytest.fixture(scope="module")
+def plain() -> OCR:
+    return network(config())
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sides in pixels of a page that no mode would make: small ones are quick."""
+
+    whole: int = 64
+    tile: int = 0
+    grid: tuple[int, int] = (1, 1)
+
+    def views(self, seed: int) -> PageViews:
+        dice = torch.Generator().manual_seed(seed)
+        columns, rows = self.grid
+        tiles = torch.randn(columns * rows, 3, self.tile, self.tile, generator=dice) if self.tile else None
+        return PageViews(torch.randn(3, self.whole, self.whole, generator=dice), tiles, self.grid)
+
+    @property
+    def tokens(self) -> int:
+        side, columns, rows = self.whole // 64, *(count * self.tile // 64 for count in self.grid)
+        return side * (side + 1) + 1 + (rows * (columns + 1) if self.tile else 0)
+
+
+SMALL, WIDE, TALL = Sizes(), Sizes(128), Sizes(64, 128, (1, 2))
+
+
+def page(
+    sizes: Sizes = SMALL, seed: int = 0, max_tokens: int = 12, prompt: str = "Free OCR.", **how: Any
+) -> Request:
+    ids = TOKENIZER.encode_prompt(f"<image>\n{prompt}", sizes.tokens)
+    return Request(ids, sizes.views(seed), max_tokens, Sampling(**how), key=seed)
+
+
+def pages() -> list[Request]:
+    """Pages of different lengths, in different company."""
+    return [
+        page(SMALL, 1),
+        page(WIDE, 2, max_tokens=3),
+        page(TALL, 3, max_tokens=20, prompt="Convert it to markdown, please."),
+        page(SMALL, 4, max_tokens=1),
+        page(TALL, 5, max_tokens=9, ngram_size=2),
+        page(WIDE, 6, max_tokens=16, ngram_size=3, ngram_window=8, prompt="OCR."),
+    ]
+
+
+def run(engine: Engine, requests: Sequence[Request] = ()) -> dict[Any, Reading]:
+    """Every request to its end, by its key."""
+    for request in requests:
+        engine.submit(request)
+    done: dict[Any, Reading] = {}
+    while engine.busy:
+        for progress in engine.step():
+            if progress.reading.stop:
+                assert progress.reading.request.key not in done, "ends once"
+                done[progress.reading.request.key] = progress.reading
+    return done
+
+
+def alone(model: OCR, request: Request) -> Reading:
+    return run(Engine(model, TOKENIZER, 1), [request])[request.key]
+
+
+@torch.inference_mode()
+def slow_twin(model: OCR, request: Request) -> tuple[list[int], list[float]]:
+    """Greedy tokens and their logarithms, with the whole sequence through the whole network for each token."""
+    chosen: list[int] = []
+    logs: list[float] = []
+    guard, allowed = request.sampling, {TOKENIZER.id_of(token) for token in ("<td>", "</td>")}
+    while len(chosen) < request.max_tokens:
+        ids = torch.tensor([[*request.ids, *chosen]])
+        logits = model(ids, [request.views], prompt_lengths=torch.tensor([len(request.ids)]))[0, -1]
+        scores = logits.log_softmax(-1)
+        forbidden = scores.clone()
+        forbidden[list(banned_tokens(chosen, guard.ngram_size, guard.ngram_window) - allowed)] = -math.inf
+        chosen.append(int(forbidden.argmax()))
+        logs.append(float(scores[chosen[-1]]))
+    return chosen, logs
+
+
+# --- twins
+
+
+def test_batched_is_single_is_uncached(model: OCR) -> None:
+    together = run(Engine(model, TOKENIZER, 8), pages())
+    assert len(together) == len(pages())
+    for request in pages():
+        batched, single = together[request.key], alone(model, request)
+        ids, logs = slow_twin(model, request)
+        assert batched.ids == single.ids == ids
+        assert batched.text == single.text == TOKENIZER.decode(ids)
+        assert batched.log_probabilities == pytest.approx(logs, abs=1e-4)
+        assert batched.stop == single.stop == "length"
+
+
+@pytest.mark.parametrize("batch_size", [2, 3])
+def test_rows_that_join_and_leave(model: OCR, batch_size: int) -> None:
+    engine = Engine(model, TOKENIZER, batch_size)
+    waiting = pages()
+    done: dict[Any, Reading] = {}
+    while waiting or engine.busy:
+        if waiting:
+            engine.submit(waiting.pop())
+        for progress in engine.step():
+            if progress.reading.stop:
+                done[progress.reading.request.key] = progress.reading
+    for request in pages():
+        assert done[request.key].ids == alone(model, request).ids
+
+
+def test_modes_in_one_batch(plain: OCR) -> None:
+    requests = []
+    for seed, (name, width, height) in enumerate(
+        (("gundam", 1300, 700), ("tiny", 300, 400), ("small", 640, 480))
+    ):
+        layout = MODES[name].layout(width, height)
+        ids = TOKENIZER.encode_prompt("<image>\nFree OCR.", layout.sequence_length)
+        requests.append(Request(ids, views(width, height, MODES[name], seed), 4, key=seed))
+    together = run(Engine(plain, TOKENIZER, 3), requests)
+    for request in requests:
+        assert together[request.key].ids == alone(plain, request).ids
+
+
+def test_left_padding_is_seen_by_nobody(model: OCR) -> None:
+    """The whole sequences in one padded batch choose the tokens that the engine chose."""
+    requests = pages()[:3]
+    done = run(Engine(model, TOKENIZER, 3), requests)
+    rows = [[*request.ids, *done[request.key].ids] for request in requests]
+    longest = max(map(len, rows))
+    padded = torch.tensor([[TOKENIZER.eos] * (longest - len(row)) + row for row in rows])
+    present = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    answers = torch.tensor([longest - len(done[request.key].ids) for request in requests])
+    logits = model(padded, [request.views for request in requests], present, answers)
+    for row, request in enumerate(requests):
+        count = len(done[request.key].ids)
+        assert logits[row, -count - 1 : -1].argmax(-1).tolist() == done[request.key].ids
+
+
+def test_views_are_encoded_some_at_a_time(plain: OCR, monkeypatch: pytest.MonkeyPatch) -> None:
+    together: list[int] = []
+    encode = OCR.encode
+
+    def counted(model: OCR, group: Sequence[Any]) -> list[Tensor]:
+        together.append(sum(1 + (0 if one.tiles is None else len(one.tiles)) for one in group))
+        return encode(model, group)
+
+    monkeypatch.setattr(OCR, "encode", counted)
+    monkeypatch.setattr(engine_module, "VIEWS_AT_ONCE", 4)
+    done = run(Engine(plain, TOKENIZER, 8), pages())
+    assert together == [2, 4, 4] or (max(together) <= 4 and sum(together) == 10 and len(together) < 6)
+    monkeypatch.undo()
+    for request in pages():
+        assert done[request.key].ids == alone(plain, request).ids
+
+
+def test_half_precision(plain: OCR) -> None:
+    for dtype in (torch.bfloat16, torch.float16):
+        done = run(Engine(network(config()).to(dtype), TOKENIZER, 8), pages())
+        assert [len(done[request.key].ids) for request in pages()] == [r.max_tokens for r in pages()]
+
+
+# --- how a page ends
+
+
+@pytest.fixture
+def ending_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Makes another token the end."""
+    return lambda token: monkeypatch.setattr(TOKENIZER, "eos", token)
+
+
+def test_the_end(plain: OCR, ending_with: Callable[[int], None]) -> None:
+    full = alone(plain, page(seed=1))
+    place = next(i for i in range(2, 12) if full.ids[i] not in full.ids[:i])
+    ending_with(full.ids[place])
+    reading = alone(plain, page(seed=1))
+    assert (reading.stop, reading.ids) == ("end", full.ids[:place])
+    assert len(reading.log_probabilities) == len(reading.ends) == len(reading.pieces) == place
+
+
+def test_a_blank_page(plain: OCR, ending_with: Callable[[int], None]) -> None:
+    ending_with(alone(plain, page(seed=1)).ids[0])
+    reading = alone(plain, page(seed=1))
+    assert (reading.stop, reading.ids, reading.text, reading.confidence()) == ("end", [], "", None)
+
+
+def test_the_limit(plain: OCR) -> None:
+    for limit in (1, 2, 7):
+        reading = alone(plain, page(max_tokens=limit))
+        assert (reading.stop, len(reading.ids)) == ("length", limit)
+    with pytest.raises(OptionError, match="max_tokens is 0: choose 1 or more"):
+        Engine(plain, TOKENIZER).submit(page(max_tokens=0))
+
+
+def test_the_room_of_the_network() -> None:
+    places = len(page().ids) + 5
+    small = network(config(max_position_embeddings=places))
+    assert len(alone(small, page(max_tokens=1000)).ids) == 5
+    engine = Engine(small, TOKENIZER)
+    for room, prompt in ((False, "x" * 40), (True, "Free OCR.")):
+        request = page(prompt=prompt)
+        if room:
+            engine.submit(request)
+        else:
+            with pytest.raises(
+                OptionError, match=f"takes {len(request.ids)} tokens, the network has {places}"
+            ):
+                engine.submit(request)
+    with pytest.raises(OptionError, match="the network has"):
+        engine.submit(replace(page(), ids=[*page().ids, 5, 5, 5, 5, 5]))
+
+
+def test_a_loop_is_cut_after_its_first_round() -> None:
+    stuck = network(config())
+    stuck.decoder.lm_head.weight.zero_()  # every token is as likely: the first one wins
+    reading = alone(stuck, page(max_tokens=5000, ngram_window=0))
+    assert (reading.stop, reading.ids) == ("loop", [0])
+    assert reading.text == TOKENIZER.decode([0])
+    assert reading.confidence() == pytest.approx(1 / VOCABULARY)
+
+
+def test_an_overflow_ends_the_page() -> None:
+    broken = network(config())
+    broken.decoder.lm_head.weight.fill_(math.nan)
+    for how in ({}, {"temperature": 1.0}):
+        reading = alone(broken, page(**how))
+        assert (reading.stop, reading.ids, reading.confidence()) == ("error", [], None)
+
+
+def test_cancelling(plain: OCR) -> None:
+    engine = Engine(plain, TOKENIZER, 2)
+    for request in pages()[:4]:
+        engine.submit(replace(request, max_tokens=10))
+    engine.step()
+    engine.step()
+    assert engine.load == 4
+    engine.cancel(1)  # runs
+    engine.cancel(3)  # waits
+    engine.cancel("nobody")
+    assert engine.load == 2
+    done = run(engine)
+    assert done.keys() == {2, 4}
+    for request in (pages()[1], pages()[3]):
+        assert done[request.key].ids == alone(plain, replace(request, max_tokens=10)).ids
+    engine.submit(page(seed=7))
+    engine.step()
+    engine.cancel(7)
+    assert not engine.busy and engine.step() == []
+
+
+def test_short_pages_do_not_starve_a_long_one(plain: OCR) -> None:
+    engine = Engine(plain, TOKENIZER, 2)
+    engine.submit(page(seed=1, max_tokens=10))
+    engine.step()
+    for steps in range(9):
+        engine.submit(page(seed=100 + steps, max_tokens=1))
+        assert sorted(progress.reading.request.key for progress in engine.step()) == [1, 100 + steps]
+    assert not engine.busy
+
+
+def test_a_batch_of_none(plain: OCR) -> None:
+    with pytest.raises(OptionError, match="batch_size is 0"):
+        Engine(plain, TOKENIZER, 0)
+
+
+# --- drawing
+
+
+def test_seeds(plain: OCR) -> None:
+    """Drawn text depends on the seed, not on the company."""
+    drawn = [page(seed=seed, max_tokens=8, temperature=1.0, seed_=None) for seed in ()]
+    assert drawn == []
+    first, second = (
+        replace(page(max_tokens=8), sampling=Sampling(1.0, seed=seed), key=seed) for seed in (1, 2)
+    )
+    again = alone(plain, first).ids
+    assert alone(plain, first).ids == again != alone(plain, second).ids
+    done = run(Engine(plain, TOKENIZER, 4), [page(WIDE, 9), first, second])
+    assert (done[1].ids, done[2].ids) == (again, alone(plain, second).ids)
+    assert done[9].ids == alone(plain, page(WIDE, 9)).ids, "greedy beside drawn rows"
+
+
+# --- text and confidence
+
+
+def test_pieces_make_up_the_text(plain: OCR) -> None:
+    engine = Engine(plain, TOKENIZER, 2)
+    requests = [replace(page(seed=seed, max_tokens=60), sampling=Sampling(2.0, seed=seed)) for seed in (1, 2)]
+    for request in requests:
+        engine.submit(request)
+    pieces: dict[Any, str] = {1: "", 2: ""}
+    done: dict[Any, Reading] = {}
+    while engine.busy:
+        for progress in engine.step():
+            key = progress.reading.request.key
+            pieces[key] += progress.piece
+            done[key] = progress.reading
+    for key, reading in done.items():
+        assert pieces[key] == reading.text
+        assert TOKENIZER.decode(reading.ids).startswith(reading.text), "but for half a character at the end"
+        assert reading.ends == [len("".join(reading.pieces[: i + 1])) for i in range(len(reading.ids))]
+
+
+def test_confidence_of_spans(plain: OCR) -> None:
+    reading = alone(plain, replace(page(max_tokens=40), sampling=Sampling(1.5, seed=3)))
+    spans = [
+        (sum(map(len, reading.pieces[:i])), sum(map(len, reading.pieces[: i + 1])), log)
+        for i, log in enumerate(reading.log_probabilities)
+    ]
+    length = len(reading.text)
+    assert 0 < reading.confidence() < 1  # type: ignore[operator]
+    for start in range(-1, length + 2):
+        for end in (start, start + 1, start + 7, length, None):
+            stop = length if end is None else end
+            # Tokens that write at least one character, or half of one, inside.
+            logs = [log for first, last, log in spans if last > start and first < stop and start < stop]
+            expected = math.exp(sum(logs) / len(logs)) if logs else None
+            assert reading.confidence(start, end) == (None if expected is None else pytest.approx(expected))
