@@ -10,15 +10,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 FOLDER = Path(__file__).parents[1] / "src" / "foveate" / "assets" / "demo"
 SIDE, MARGIN = 512, 28  # pixels
-HEADING = ("What foveate does", "DejaVuSans-Bold.ttf", 38)  # text, font, pixels
-BODY = ("DejaVuSans.ttf", 32)
+HEADING = ("Read me", "DejaVuSans-Bold.ttf", 60)  # text, font, pixels
+BODY = ("DejaVuSans.ttf", 48)
+LEADING = 66  # pixels from line to line
 LINES = (
-    "A page of text becomes",
-    "an image. The image",
-    "becomes a few tokens.",
-    "The tokens become text",
-    "again. One picture can",
-    "hold many words.",
+    "A page becomes a",
+    "picture. It becomes",
+    "a few tokens, and",
+    "the tokens become",
+    "words again.",
 )
 
 
@@ -30,7 +30,7 @@ def draw_page() -> Image.Image:
     pen.text((MARGIN, MARGIN), heading, fill="black", font=ImageFont.truetype(font, size))
     body = ImageFont.truetype(*BODY)
     for number, line in enumerate(LINES):
-        pen.text((MARGIN, MARGIN + 88 + number * 60), line, fill="black", font=body)
+        pen.text((MARGIN, MARGIN + 106 + number * LEADING), line, fill="black", font=body)
     return page
 
 

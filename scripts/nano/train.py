@@ -62,11 +62,14 @@ class Phase:
     sides: tuple[int, ...]  # of the square page; batches of one side
     type_sizes: tuple[int, int]  # em heights, from and to
     patches: int  # 16-pixel patches in a batch, whatever its side
-    characters: float  # most characters on a page of side 512
+    characters: float = 600  # most on a page of side 512
     leading: tuple[float, float] = (1.1, 1.9)  # line height in type sizes
     short: float = 0.35  # share of pages with a few words alone
     grounding: float = 0.0  # share of answers with boxes
+    markdown: float = 0.0  # share of the others that are asked for as Markdown, the rest as text
     learning_rate: float = 1e-3
+    frozen: bool = False  # SAM and the compressor, as in the paper's second stage
+    replay: int = 1  # while frozen: pages in a step for each new one, the others drawn in earlier steps
     decay: bool = False  # to zero over the phase
     patch_weight: float = 1.0
     cell_weight: float = 1.0
@@ -75,10 +78,22 @@ class Phase:
 
 
 COURSE = (
-    Phase("letters", 1120, (256,), (22, 44), 12288, 700),
-    Phase("words", 500, (256,), (36, 64), 12288, 500),
-    Phase("pages", 700, (256, 512, 512, 640), (32, 64), 12288, 500, grounding=0.3),
-    Phase("settle", 400, (512, 512, 640), (32, 64), 12288, 500, grounding=0.3, decay=True),
+    Phase("letters", 1120, (256,), (22, 44), 12288),
+    Phase("words", 300, (256,), (36, 64), 12288),
+    Phase("lines", 300, (256,), (40, 72), 16384, frozen=True),
+    Phase("paragraphs", 345, (256, 384, 512), (36, 72), 8192, short=0.2, frozen=True, replay=6),
+    Phase(
+        "pages",
+        420,
+        (512, 512, 640),
+        (36, 72),
+        8192,
+        short=0.1,
+        markdown=0.5,
+        frozen=True,
+        replay=6,
+        decay=True,
+    ),
 )
 
 
@@ -142,9 +157,9 @@ def initialise(model: OCR, tokenizer: Tokenizer) -> None:
 def spelt(tokenizer: Tokenizer, width: int, characters: int = 6) -> Tensor:
     """A random vector for each piece of the vocabulary that says how it is spelt, (pieces, D), unit variance.
 
-    Pieces with letters in common start out alike, so what is learnt of one, to find it on the page or to write
-    it, serves the others. Each of the first and the last characters adds a vector of its own, and one for its
-    lower case.
+    Pieces with letters in common start out alike, so what is learnt of one, to find it on the page or to
+    write it, serves the others. Each of the first and the last characters adds a vector of its own, and one
+    for its lower case.
     """
     vectors: dict[tuple[int, str], Tensor] = {}
     rows = []
@@ -188,7 +203,7 @@ def look_around(attention: nn.Module, layer: int) -> None:
 
 @dataclass
 class Batch:
-    pixels: Tensor  # (B, S, S) uint8
+    pixels: Tensor  # (B, S, S) uint8, or in a replay the compressor's features (B, C, S / 64, S / 64)
     ids: Tensor  # (B, T) int64, image tokens included
     labels: Tensor  # (B, T) the next token, IGNORE where none is asked for
     spelling: Tensor  # (B, T, SPELLED) characters of the next token, OTHER for a space, 0 for none
@@ -220,12 +235,11 @@ def answer(page: Drawn, grounding: bool, side: int) -> tuple[str, list[int]]:
 
 
 def sample(
-    page: Drawn, tokenizer: Tokenizer, grounding: bool, side: int
+    page: Drawn, tokenizer: Tokenizer, prompt: str, grounding: bool, side: int
 ) -> tuple[list[int], list[int], list[list[int]], list[list[int]]]:
     """Ids, labels, guides and spellings of one page."""
     columns = side // CELL
-    prompt = PROMPTS["markdown" if grounding else "text"]
-    start = tokenizer.encode_prompt(prompt, columns * (columns + 1) + 1)
+    start = tokenizer.encode_prompt(PROMPTS[prompt], columns * (columns + 1) + 1)
     text, origin = answer(page, grounding, side)
     encoded = tokenizer._inner.encode(text, add_special_tokens=False)
     place = {
@@ -266,7 +280,9 @@ def make_batch(
         page = one_page(rng, source, phase, side, max(4, int(characters)))
         images.append(page.image)
         targets.append(patch_targets(page, PATCH, SLOTS))
-        rows.append(sample(page, tokenizer, bool(rng.random() < phase.grounding), side))
+        grounding = bool(rng.random() < phase.grounding)
+        prompt = "markdown" if grounding or rng.random() < phase.markdown else "text"
+        rows.append(sample(page, tokenizer, prompt, grounding, side))
     length = -(-max(len(row[0]) for row in rows) // 16) * 16
     ids = np.full((count, length), tokenizer.eos, np.int64)
     labels = np.full((count, length), IGNORE, np.int64)
@@ -347,9 +363,10 @@ class Teacher(nn.Module):
             for module in self.watched()
         ]
         try:
-            pixels = batch.pixels[:, None].float().div(127.5).sub(1).expand(-1, 3, -1, -1)
             encoder = self.model.encoder
-            tokens = encoder.encode(pixels)
+            replayed = batch.pixels.dtype is not torch.uint8
+            local = batch.pixels if replayed else self.compress(batch.pixels)
+            tokens = encoder.contextualise(local)
             pages = [encoder.arrange(page, None, (1, 1)) for page in tokens]
             x = self.model.embed(batch.ids, pages)
             places = torch.arange(batch.ids.shape[1])[None].expand_as(batch.ids)
@@ -365,14 +382,27 @@ class Teacher(nn.Module):
         characters = batch.spelling[asked].flatten()
         losses["spell"] = F.cross_entropy(spelled, characters)
         losses["spell_right"] = (spelled.argmax(-1) == characters)[characters > 0].float().mean()
-        features = caught[encoder.sam][1].permute(0, 2, 3, 1)
-        losses["patch"], losses["patch_right"] = self.name(self.patch_head, features, batch.patches)
+        if replayed:
+            losses["patch"] = losses["patch_right"] = torch.zeros(())
+        else:
+            features = caught[encoder.sam][1].permute(0, 2, 3, 1)
+            losses["patch"], losses["patch_right"] = self.name(self.patch_head, features, batch.patches)
         losses["cell"], losses["cell_right"] = self.name(self.cell_head, tokens, by_cell(batch.patches))
-        losses["guide"] = torch.stack([guide_loss(m, caught[m][0], batch) for m in self.guided]).mean()
+        # The first head finds what comes next, the second what has just been written.
+        behind = torch.cat([torch.full_like(batch.guide[:, :1], -1), batch.guide[:, :-1]], dim=1)
+        for name, head, cells in (("guide", 0, batch.guide), ("behind", 1, behind)):
+            looked = [guide_loss(module, caught[module][0], head, cells) for module in self.guided]
+            losses[name] = torch.stack(looked).mean()
         losses["balance"] = torch.stack(
             [balance(caught[m][1]) for m in self.model.modules() if isinstance(m, Router)]
         ).mean()
         return losses
+
+    def compress(self, pixels: Tensor) -> Tensor:
+        """Grey pages (B, S, S) uint8 to the compressor's features (B, C, S / 64, S / 64)."""
+        encoder = self.model.encoder
+        grey = pixels[:, None].float().div(127.5).sub(1)
+        return encoder.compressor(encoder.sam(grey.expand(-1, 3, -1, -1)))
 
     def watched(self) -> list[nn.Module]:
         routers = [module for module in self.model.modules() if isinstance(module, Router)]
@@ -400,21 +430,56 @@ def by_cell(patches: Tensor) -> Tensor:
     return patches.view(b, h // 4, 4, w // 4, 4, k).transpose(2, 3).reshape(b, h // 4, w // 4, 16, k)
 
 
-def guide_loss(attention: nn.Module, inputs: tuple[Any, ...], batch: Batch) -> Tensor:
-    """How little the first head looks at the vision tokens that hold the next token's text."""
-    x, rotary, head = inputs[0], inputs[1], attention.head_dim
-    asked = (batch.guide[..., 0] >= 0).nonzero()  # (n, 2)
-    rows = asked[:, 0]
-    vision = int((batch.guide.amax() + 1).item())
-    q = rotate(F.linear(x, attention.q_proj.weight[:head])[:, None], rotary)[:, 0]
-    k = rotate(F.linear(x, attention.k_proj.weight[:head])[:, None], rotary)[:, 0]
-    scores = (q.float() @ k.float().transpose(1, 2)) / math.sqrt(head)  # (B, T, T)
+def guide_loss(attention: nn.Module, inputs: tuple[Any, ...], number: int, guide: Tensor) -> Tensor:
+    """How little one head looks at the vision tokens named by `guide` (B, T, CELLS_PER_TOKEN)."""
+    x, rotary, width = inputs[0], inputs[1], attention.head_dim
+    rows = slice(number * width, (number + 1) * width)
+    q = rotate(F.linear(x, attention.q_proj.weight[rows])[:, None], rotary)[:, 0]
+    k = rotate(F.linear(x, attention.k_proj.weight[rows])[:, None], rotary)[:, 0]
+    scores = (q.float() @ k.float().transpose(1, 2)) / math.sqrt(width)  # (B, T, T)
     length = scores.shape[-1]
     scores = scores.masked_fill(torch.ones(length, length, dtype=torch.bool).triu(1), -torch.inf)
-    share = scores[rows, asked[:, 1]].log_softmax(-1)[:, :vision]
-    cells = batch.guide[rows, asked[:, 1]]
+    page, place = (guide[..., 0] >= 0).nonzero().unbind(1)
+    share, cells = scores[page, place].log_softmax(-1), guide[page, place]
     looked = share.gather(1, cells.clamp(min=0)).masked_fill(cells < 0, -torch.inf)
     return -looked.logsumexp(-1).mean()
+
+
+class Replay:
+    """Pages of earlier steps as the frozen compressor gave them, so that the decoder sees more text for each
+    page that SAM looks at: SAM's work on a page of large print outweighs the decoder's many times.
+    """
+
+    def __init__(self, teacher: Teacher, seed: int, most: int = 3000) -> None:
+        self.teacher, self.most = teacher, most
+        self.rng = np.random.default_rng(seed)
+        self.rows: dict[int, list[tuple[Tensor, ...]]] = {}
+
+    def mix(self, batch: Batch, factor: int) -> Batch:
+        """The batch's pages, and `factor` - 1 times as many that were seen before, of the same side."""
+        with torch.no_grad():
+            local = self.teacher.compress(batch.pixels).to(torch.bfloat16)
+        parts = (local, batch.ids, batch.labels, batch.spelling, batch.guide, batch.patches)
+        fresh = [tuple(part[row] for part in parts) for row in range(len(local))]
+        known = self.rows.setdefault(batch.pixels.shape[-1], [])
+        count = min(len(known), (factor - 1) * len(fresh))
+        chosen = (
+            fresh + [known[i] for i in self.rng.choice(len(known), count, replace=False)] if count else fresh
+        )
+        known += fresh
+        del known[: max(0, len(known) - self.most)]
+        length = max(row[1].shape[0] for row in chosen)
+        padding = (0.0, self.teacher.model.config.decoder.eos_token_id, IGNORE, 0, -1, 0)
+        stacked = [
+            torch.stack([part if n in (0, 5) else _longer(part, length, padding[n]) for part in column])
+            for n, column in enumerate(zip(*chosen, strict=True))
+        ]
+        return Batch(*stacked, phase=batch.phase, step=batch.step)
+
+
+def _longer(rows: Tensor, length: int, value: float) -> Tensor:
+    """(T, …) to (length, …), filled up with a value."""
+    return torch.cat([rows, rows.new_full((length - len(rows), *rows.shape[1:]), value)])
 
 
 def balance(routed: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -440,7 +505,8 @@ def learning_rate(phase: Phase, number: int, step: int, warmup: int = 100) -> fl
 
 def groups(teacher: Teacher) -> list[dict[str, Any]]:
     spell = list(teacher.spell_head.parameters())
-    others = [p for name, p in teacher.named_parameters() if p.requires_grad and "spell_head" not in name]
+    unused = teacher.model.encoder.clip.embeddings.patch_embedding.weight
+    others = [p for name, p in teacher.named_parameters() if p is not unused and "spell_head" not in name]
     return [
         {"params": [p for p in others if p.ndim >= 2], "weight_decay": 0.05},
         {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
@@ -486,12 +552,13 @@ def train(rank: int, ranks: int, options: argparse.Namespace, course: tuple[Phas
         daemon=True,
     )
     artist.start()
+    replay = Replay(teacher, options.seed + rank)
     saved = time.monotonic()
     with (run / f"metrics{rank or ''}.jsonl").open("a") as log:
         for number, step in positions(course, start):
             batch = next_batch(batches, artist)
             assert (batch.phase, batch.step) == (number, step)
-            metrics = one_step(teacher, optimizer, batch, course[number], ranks)
+            metrics = one_step(teacher, optimizer, batch, course[number], ranks, replay)
             if step % 10 == 0:
                 log.write(json.dumps({"phase": course[number].name, "step": step, **metrics}) + "\n")
                 log.flush()
@@ -525,16 +592,30 @@ def share_gradients(teacher: Teacher, ranks: int) -> None:
 
 
 def one_step(
-    teacher: Teacher, optimizer: torch.optim.Optimizer, batch: Batch, phase: Phase, ranks: int = 1
+    teacher: Teacher,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    phase: Phase,
+    ranks: int = 1,
+    replay: Replay | None = None,
 ) -> dict[str, float]:
     began = time.monotonic()
     rate = learning_rate(phase, batch.phase, batch.step)
     for group in optimizer.param_groups:
         group["lr"] = rate
+    for part in (teacher.model.encoder.sam, teacher.model.encoder.compressor, teacher.patch_head):
+        part.requires_grad_(not phase.frozen)
+    side = batch.pixels.shape[-1]
     with torch.autocast("cpu", torch.bfloat16):
+        if replay is not None and phase.frozen and phase.replay > 1:
+            batch = replay.mix(batch, phase.replay)
         losses = teacher(batch)
     total = losses["text"] + phase.patch_weight * losses["patch"] + phase.cell_weight * losses["cell"]
-    total = total + phase.guide_weight * losses["guide"] + phase.spell_weight * losses["spell"]
+    total = (
+        total
+        + phase.guide_weight * (losses["guide"] + losses["behind"])
+        + phase.spell_weight * losses["spell"]
+    )
     total = total + 0.01 * losses["balance"]
     if not torch.isfinite(total):
         raise SystemExit(f"the loss is {total.item()} at step {batch.step}: go on from the last checkpoint")
@@ -548,7 +629,8 @@ def one_step(
     return metrics | {
         "norm": round(norm.item(), 3),
         "lr": rate,
-        "side": batch.pixels.shape[-1],
+        "side": side,
+        "pages": len(batch.ids),
         "seconds": round(time.monotonic() - began, 3),
     }
 

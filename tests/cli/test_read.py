@@ -33,14 +33,14 @@ def test_quiet_says_nothing_but_the_text(reader: Any, folder: Path, draw: Draw, 
 def test_what_the_reader_is_asked_for(reader: Any, folder: Path, draw: Draw) -> None:
     draw(folder / "a.png")
     main(["read", "a.png", "--locate", "the total", "--mode", "small"])
-    main(["read", "a.png", "--max-tokens", "9", "--temperature", "0.5"])
+    main(["read", "a.png", "--max-tokens", "9", "--temperature", "0.5", "--retries", "0"])
     main(["read", "a.png", "--prompt", "Which year is it?", "--max-tiles", "4", "--batch-size", "2"])
     main(["read", "a.png"])
-    plain = {"source": Path("a.png"), "mode": "auto", "prompt": "markdown", "temperature": 0.0}
+    plain = {"source": Path("a.png"), "mode": "auto", "prompt": "markdown", "temperature": 0.0, "retries": 1}
     plain |= dict.fromkeys(("reference", "batch_size", "max_tiles", "max_tokens"))
     assert reader.calls == [
         plain | {"prompt": "locate", "reference": "the total", "mode": "small"},
-        plain | {"max_tokens": 9, "temperature": 0.5},
+        plain | {"max_tokens": 9, "temperature": 0.5, "retries": 0},
         plain | {"prompt": "Which year is it?", "max_tiles": 4, "batch_size": 2},
         plain,
     ]

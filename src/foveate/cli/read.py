@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from foveate.pages.image import Limits, PageImage
     from foveate.pages.source import Source
 
+RETRIES = "read a page that loops or fills its room so many times again, each one mode higher (default: 1)"
+
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command to the others."""
@@ -48,6 +50,7 @@ def _add_reading(group: argparse._ArgumentGroup) -> None:
     add("--locate", metavar="REF", help="say where on the page this is, in plain words")
     add("--max-tokens", metavar="N", type=shared.whole_number(1), help="of text, for one page")
     add("--temperature", metavar="T", type=shared.temperature, default=0.0, help="0: no dice (default: 0)")
+    add("--retries", metavar="N", type=shared.whole_number(0), default=1, help=RETRIES)
     add("--batch-size", metavar="N", type=shared.whole_number(1), help="pages read at once")
 
 
@@ -144,6 +147,7 @@ class Job:
             max_tokens=options.max_tokens,
             temperature=options.temperature,
             batch_size=options.batch_size,
+            retries=options.retries,
             on_page=progress.page_done,
             pages=options.pages,
             **self._opening(),

@@ -54,7 +54,10 @@ class DeepEncoder(nn.Module):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Views (B, 3, side, side) to vision tokens (B, H, W, D) with H = W = side / 64."""
-        local = self.compressor(self.sam(pixels))
+        return self.contextualise(self.compressor(self.sam(pixels)))
+
+    def contextualise(self, local: Tensor) -> Tensor:
+        """The compressor's features (B, C, H, W), with CLIP's view of the whole, to tokens (B, H, W, D)."""
         context = self.clip(local)
         b, _, h, w = local.shape
         features = torch.cat([context, local.flatten(2).transpose(1, 2)], dim=-1)
