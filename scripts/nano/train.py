@@ -82,17 +82,19 @@ COURSE = (
     Phase("words", 300, (256,), (36, 64), 12288),
     Phase("lines", 300, (256,), (40, 72), 16384, frozen=True),
     Phase("paragraphs", 345, (256, 384, 512), (36, 72), 8192, short=0.2, frozen=True, replay=6),
+    Phase("pages", 140, (512, 512, 640), (36, 72), 8192, short=0.1, markdown=0.5, frozen=True, replay=6),
     Phase(
-        "pages",
-        420,
-        (512, 512, 640),
-        (36, 72),
-        8192,
-        short=0.1,
+        "tiny",
+        600,
+        (512,),
+        (38, 72),
+        6144,
+        short=0.15,
         markdown=0.5,
         frozen=True,
-        replay=6,
+        replay=9,
         decay=True,
+        cell_weight=0,
     ),
 )
 
@@ -355,7 +357,7 @@ class Teacher(nn.Module):
             layer.self_attn for layer in model.decoder.layers[config.decoder.first_k_dense_replace :]
         ]
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, cells: bool = True) -> dict[str, Tensor]:
         """The losses by name, each a mean in nats, and two accuracies."""
         caught: dict[Any, tuple[Any, ...]] = {}
         hooks = [
@@ -387,7 +389,9 @@ class Teacher(nn.Module):
         else:
             features = caught[encoder.sam][1].permute(0, 2, 3, 1)
             losses["patch"], losses["patch_right"] = self.name(self.patch_head, features, batch.patches)
-        losses["cell"], losses["cell_right"] = self.name(self.cell_head, tokens, by_cell(batch.patches))
+        losses["cell"] = losses["cell_right"] = torch.zeros(())
+        if cells:
+            losses["cell"], losses["cell_right"] = self.name(self.cell_head, tokens, by_cell(batch.patches))
         # The first head finds what comes next, the second what has just been written.
         behind = torch.cat([torch.full_like(batch.guide[:, :1], -1), batch.guide[:, :-1]], dim=1)
         for name, head, cells in (("guide", 0, batch.guide), ("behind", 1, behind)):
@@ -609,7 +613,7 @@ def one_step(
     with torch.autocast("cpu", torch.bfloat16):
         if replay is not None and phase.frozen and phase.replay > 1:
             batch = replay.mix(batch, phase.replay)
-        losses = teacher(batch)
+        losses = teacher(batch, phase.cell_weight > 0)
     total = losses["text"] + phase.patch_weight * losses["patch"] + phase.cell_weight * losses["cell"]
     total = (
         total

@@ -21,7 +21,7 @@ class Layout:
     tile: int  # side of a tile; 0 without tiles
     grid: tuple[int, int]  # tiles across and down; (1, 1) when there are none
     resized: bool  # stretched to the square rather than padded
-    aspect: float  # shorter side of the page over its longer one
+    page: tuple[int, int]  # width and height of the page itself
 
     @property
     def tiles(self) -> int:
@@ -46,7 +46,7 @@ class Layout:
     def valid_tokens(self) -> int:
         """Vision tokens that carry page, not padding (DeepSeek-OCR, eq. 1)."""
         whole = (self.side // CELL) ** 2
-        padded = whole if self.resized else math.ceil(whole * self.aspect)
+        padded = whole if self.resized else -(-whole * min(self.page) // max(self.page))  # rounded up
         return padded + self.vision_tokens - whole
 
 
@@ -87,8 +87,7 @@ class Mode:
         """The arithmetic for a page of so many pixels."""
         grid = self.grid(width, height)
         tile = self.tile if grid != (1, 1) else 0
-        aspect = min(width, height) / max(width, height)
-        return Layout(self.name, self.side, tile, grid, self.resized, aspect)
+        return Layout(self.name, self.side, tile, grid, self.resized, (width, height))
 
 
 MODES: dict[str, Mode] = {
