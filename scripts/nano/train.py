@@ -64,6 +64,8 @@ class Phase:
     patches: int  # 16-pixel patches in a batch, whatever its side
     characters: float = 600  # most on a page of side 512
     leading: tuple[float, float] = (1.1, 1.9)  # line height in type sizes
+    made_up: float = 0.25  # share of text that means nothing
+    longest: int = 1000  # tokens of an answer
     short: float = 0.35  # share of pages with a few words alone
     grounding: float = 0.0  # share of answers with boxes
     markdown: float = 0.0  # share of the others that are asked for as Markdown, the rest as text
@@ -84,11 +86,16 @@ COURSE = (
     Phase("paragraphs", 345, (256, 384, 512), (36, 72), 8192, short=0.2, frozen=True, replay=6),
     Phase("pages", 140, (512, 512, 640), (36, 72), 8192, short=0.1, markdown=0.5, frozen=True, replay=6),
     Phase(
-        "tiny",
-        600,
+        "tiny", 300, (512,), (38, 72), 6144, short=0.15, markdown=0.5, frozen=True, replay=9, cell_weight=0
+    ),
+    Phase(
+        "large print",
+        340,
         (512,),
-        (38, 72),
-        6144,
+        (46, 72),
+        12288,
+        made_up=0.1,
+        longest=40,
         short=0.15,
         markdown=0.5,
         frozen=True,
@@ -203,6 +210,9 @@ def look_around(attention: nn.Module, layer: int) -> None:
 # -------------------------------------------------------------------------
 
 
+Row = tuple[list[int], list[int], list[list[int]], list[list[int]]]  # ids, labels, guides, spellings
+
+
 @dataclass
 class Batch:
     pixels: Tensor  # (B, S, S) uint8, or in a replay the compressor's features (B, C, S / 64, S / 64)
@@ -236,9 +246,7 @@ def answer(page: Drawn, grounding: bool, side: int) -> tuple[str, list[int]]:
     return text, origin
 
 
-def sample(
-    page: Drawn, tokenizer: Tokenizer, prompt: str, grounding: bool, side: int
-) -> tuple[list[int], list[int], list[list[int]], list[list[int]]]:
+def sample(page: Drawn, tokenizer: Tokenizer, prompt: str, grounding: bool, side: int) -> Row:
     """Ids, labels, guides and spellings of one page."""
     columns = side // CELL
     start = tokenizer.encode_prompt(PROMPTS[prompt], columns * (columns + 1) + 1)
@@ -279,12 +287,12 @@ def make_batch(
     for _ in range(count):
         room = int(phase.characters * (side / 512) ** 2)
         characters = rng.integers(4, 30) if rng.random() < phase.short else int(room * rng.uniform(0.05, 1.0))
-        page = one_page(rng, source, phase, side, max(4, int(characters)))
-        images.append(page.image)
-        targets.append(patch_targets(page, PATCH, SLOTS))
         grounding = bool(rng.random() < phase.grounding)
         prompt = "markdown" if grounding or rng.random() < phase.markdown else "text"
-        rows.append(sample(page, tokenizer, prompt, grounding, side))
+        page, row = one_page(rng, source, tokenizer, phase, side, int(characters), prompt, grounding)
+        images.append(page.image)
+        targets.append(patch_targets(page, PATCH, SLOTS))
+        rows.append(row)
     length = -(-max(len(row[0]) for row in rows) // 16) * 16
     ids = np.full((count, length), tokenizer.eos, np.int64)
     labels = np.full((count, length), IGNORE, np.int64)
@@ -301,9 +309,25 @@ def make_batch(
     return Batch(*(torch.from_numpy(array) for array in arrays), phase=number, step=step)
 
 
-def one_page(rng: np.random.Generator, source: TextSource, phase: Phase, side: int, characters: int) -> Drawn:
-    text = mark_up(rng, source.sample(rng, characters), headings=0.3, lists=0.15)
-    return draw(rng, text, side, side, sizes=phase.type_sizes, leading=phase.leading)
+def one_page(
+    rng: np.random.Generator,
+    source: TextSource,
+    tokenizer: Tokenizer,
+    phase: Phase,
+    side: int,
+    characters: int,
+    prompt: str,
+    grounding: bool,
+) -> tuple[Drawn, Row]:
+    """A page of about so many characters, fewer where its answer would be too long."""
+    while True:
+        text = source.sample(rng, max(4, characters), phase.made_up)
+        text = mark_up(rng, text, headings=0.3, lists=0.15)
+        page = draw(rng, text, side, side, sizes=phase.type_sizes, leading=phase.leading)
+        row = sample(page, tokenizer, prompt, grounding, side)
+        if sum(label != IGNORE for label in row[1]) <= phase.longest:
+            return page, row
+        characters //= 2
 
 
 def drawing_process(

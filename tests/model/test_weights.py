@@ -4,6 +4,8 @@ import errno
 import importlib.util
 import json
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -355,6 +357,16 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 # --- memory
+
+
+def test_loading_imports_no_compiler(folder: Path) -> None:
+    """Parts of PyTorch that take seconds and 100 MB, and that initialising on the meta device would import."""
+    code = (
+        "import sys; from pathlib import Path; from foveate.model.weights import load; load(Path(sys.argv[1])); "
+        "print(sorted({'torch._dynamo', 'torch._inductor', 'sympy'} & sys.modules.keys()))"
+    )
+    run = [sys.executable, "-c", code, str(folder)]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
 def benchmark() -> ModuleType:

@@ -18,6 +18,7 @@ from PIL import Image
 from foveate.errors import (
     CorruptSource,
     FoveateError,
+    InputError,
     OptionError,
     PageRangeError,
     SourceNotFound,
@@ -165,6 +166,42 @@ def test_pages_come_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     next(pages)
     assert len(drawn) == 2
     pages.close()
+
+
+def damaged(*numbers: int) -> bytes:
+    """A TIFF of four pages in which some, counted from 1, hold nonsense for pixels."""
+    saved = BytesIO()
+    frames = [Image.new("L", (8, 8 + index), 200) for index in range(4)]
+    frames[0].save(saved, "TIFF", save_all=True, append_images=frames[1:], compression="tiff_adobe_deflate")
+    data = bytearray(saved.getvalue())
+    with Image.open(BytesIO(data)) as image:
+        for number in numbers:
+            image.seek(number - 1)
+            start = image.tag_v2[273][0]  # type: ignore[attr-defined]
+            data[start : start + 10] = b"\xff" * 10
+    return bytes(data)
+
+
+def test_a_broken_page_is_an_error_behind_the_good_ones() -> None:
+    pages = open_pages(damaged(2))
+    assert next(pages).number == 1
+    with pytest.raises(CorruptSource, match="<bytes>: a TIFF that is damaged"):
+        next(pages)
+
+
+@pytest.mark.parametrize("numbers", [(1,), (2, 3), (4,), (1, 2, 3, 4)])
+def test_broken_pages_can_be_left_behind(numbers: tuple[int, ...]) -> None:
+    broken: list[tuple[int, InputError]] = []
+    pages = open_pages(damaged(*numbers), on_broken=lambda number, problem: broken.append((number, problem)))
+    assert [page.number for page in pages] == [number for number in range(1, 5) if number not in numbers]
+    assert [number for number, _ in broken] == list(numbers)
+    assert all(type(problem) is CorruptSource for _, problem in broken)
+
+
+def test_what_is_no_document_is_an_error_all_the_same() -> None:
+    for source in (b"", blank_pdf(0), blank_pdf(2)):
+        with pytest.raises(InputError):
+            list(open_pages(source, pages="1,3", on_broken=lambda *_: pytest.fail("no page is broken")))
 
 
 # --- count_pages

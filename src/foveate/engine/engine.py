@@ -49,8 +49,9 @@ class Reading:
     allowed: frozenset[int]
     ids: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)  # of the text, after each token
     pieces: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)  # in the text, of what each token writes …
+    ends: list[int] = field(default_factory=list)  # … a part of a character at least
     stop: str = ""  # "end", "length", "loop", "error" or "cancelled" once it is over
 
     @property
@@ -59,10 +60,8 @@ class Reading:
 
     def confidence(self, start: int = 0, end: int | None = None) -> float | None:
         """Geometric mean of the probabilities of the tokens that write text[start:end]; None without any."""
-        stop = (self.ends[-1] if self.ends else 0) if end is None else end
-        # A token ends behind the start, and the one before it ends before the stop.
-        first, last = bisect_right(self.ends, start), bisect_left(self.ends, stop) + 1
-        chosen = self.log_probabilities[first:last] if start < stop else []
+        last = None if end is None else bisect_left(self.starts, end)
+        chosen = self.log_probabilities[bisect_right(self.ends, start) : last]
         return math.exp(sum(chosen) / len(chosen)) if chosen else None
 
 
@@ -198,9 +197,11 @@ class Engine:
             return ""
         reading.ids.append(token)
         reading.log_probabilities.append(log_probability)
+        start = reading.starts[-1] + len(reading.pieces[-1]) if reading.pieces else 0
         piece = reading.stream.step(token)
         reading.pieces.append(piece)
-        reading.ends.append((reading.ends[-1] if reading.ends else 0) + len(piece))
+        reading.starts.append(start)
+        reading.ends.append(start + max(len(piece), 1))
         room = self.model.config.decoder.max_position_embeddings - len(reading.request.ids)
         if reading.loops.add(token):
             reading.stop = "loop"
@@ -246,7 +247,7 @@ def few_threads(multiplications: int) -> Iterator[None]:
 
 
 def _cut(reading: Reading, count: int) -> None:
-    for book in (reading.ids, reading.log_probabilities, reading.ends, reading.pieces):
+    for book in (reading.ids, reading.log_probabilities, reading.pieces, reading.starts, reading.ends):
         del book[count:]
 
 

@@ -297,7 +297,7 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as problem:
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as problem:
         raise OptionError(
             f"the device {name!r} cannot be used ({str(problem).splitlines()[0]}): try cpu"
         ) from problem
