@@ -2,6 +2,7 @@
 
     python scripts/nano/train.py --run runs/nano                  # start, or go on where it stopped
     python scripts/nano/train.py --run runs/nano --export src/foveate/assets/nano
+    python scripts/nano/train.py --run runs/more --start src/foveate/assets/nano --set letters.steps=0
 
 What makes it learn in hours on two cores is that every glyph has a known place. Four helps are thrown away at
 the end: a head names the characters of each 16-pixel patch from SAM's features, another those of each vision
@@ -90,7 +91,7 @@ COURSE = (
     ),
     Phase(
         "large print",
-        340,
+        150,
         (512,),
         (46, 72),
         12288,
@@ -100,6 +101,20 @@ COURSE = (
         markdown=0.5,
         frozen=True,
         replay=9,
+        cell_weight=0,
+    ),
+    Phase(
+        "fresh pages",
+        230,
+        (512,),
+        (48, 72),
+        49152,
+        made_up=0.05,
+        longest=32,
+        short=0.1,
+        markdown=0.5,
+        frozen=True,
+        replay=2,
         decay=True,
         cell_weight=0,
     ),
@@ -562,6 +577,8 @@ def train(rank: int, ranks: int, options: argparse.Namespace, course: tuple[Phas
     torch.manual_seed(options.seed)
     model = OCR(nano_config(tokenizer))
     initialise(model, tokenizer)
+    if options.start:
+        model.load_state_dict(weights.load(options.start, dtype=torch.float32).state_dict())
     teacher = Teacher(model)
     optimizer = torch.optim.AdamW(groups(teacher), lr=1e-3, betas=(0.9, 0.98), fused=True)
     start = (0, 0)
@@ -687,6 +704,9 @@ def main() -> None:
     parser.add_argument("--save-every", type=float, default=300, help="seconds between checkpoints")
     parser.add_argument(
         "--set", action="append", default=[], metavar="PHASE.FIELD=VALUE", help="change the course"
+    )
+    parser.add_argument(
+        "--start", type=Path, help="folder of a network to begin with instead of random weights"
     )
     parser.add_argument("--export", type=Path, help="write the network to this folder instead of training")
     options = parser.parse_args()

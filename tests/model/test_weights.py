@@ -360,9 +360,10 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_loading_imports_no_compiler(folder: Path) -> None:
-    """Parts of PyTorch that take seconds and 100 MB, and that initialising on the meta device would import."""
+    """Parts of PyTorch that take seconds and 100 MB, and that values on the meta device would import."""
     code = (
-        "import sys; from pathlib import Path; from foveate.model.weights import load; load(Path(sys.argv[1])); "
+        "import sys; from pathlib import Path; from foveate.model.weights import load\n"
+        "load(Path(sys.argv[1]))\n"
         "print(sorted({'torch._dynamo', 'torch._inductor', 'sympy'} & sys.modules.keys()))"
     )
     run = [sys.executable, "-c", code, str(folder)]
