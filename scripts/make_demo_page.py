@@ -10,15 +10,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 FOLDER = Path(__file__).parents[1] / "src" / "foveate" / "assets" / "demo"
 SIDE, MARGIN = 512, 28  # pixels
-HEADING = ("Read me", "DejaVuSans-Bold.ttf", 60)  # text, font, pixels
-BODY = ("DejaVuSans.ttf", 48)
-LEADING = 66  # pixels from line to line
+HEADING = ("Pages", "DejaVuSans-Bold.ttf", 72)  # text, font, pixels
+BODY = ("DejaVuSans.ttf", 56)
+LEADING = 84  # pixels from line to line
 LINES = (
-    "A page becomes a",
-    "picture. It becomes",
-    "a few tokens, and",
-    "the tokens become",
-    "words again.",
+    "A page becomes",
+    "a picture, and",
+    "the picture is",
+    "read again.",
 )
 
 
@@ -30,7 +29,7 @@ def draw_page() -> Image.Image:
     pen.text((MARGIN, MARGIN), heading, fill="black", font=ImageFont.truetype(font, size))
     body = ImageFont.truetype(*BODY)
     for number, line in enumerate(LINES):
-        pen.text((MARGIN, MARGIN + 106 + number * LEADING), line, fill="black", font=body)
+        pen.text((MARGIN, MARGIN + 112 + number * LEADING), line, fill="black", font=body)
     return page
 
 
