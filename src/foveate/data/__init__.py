@@ -1,0 +1,1 @@
+"""The data engine: training samples, each a function of a seed or of a source file."""
