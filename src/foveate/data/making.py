@@ -1,0 +1,207 @@
+"""Runs that fill a folder with shards, in this process or in several, and go on where they were stopped."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing import connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foveate.data.mixture import Plan
+from foveate.data.shards import (
+    MANIFEST,
+    Manifest,
+    Outcome,
+    Shard,
+    read_manifest,
+    recover,
+    write_manifest,
+    write_shard,
+)
+from foveate.errors import OptionError
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
+
+LOCK = ".lock"
+MANIFEST_SECONDS = 2.0  # between two manifests of a running run; shards that it does not know are recovered
+
+Build = Callable[[], Plan]  # called once in each process, so it has to be picklable when there are several
+Progress = Callable[[int], None]  # is told how many positions are done
+
+
+def make_shards(
+    folder: Path, build: Build, wanted: Manifest, workers: int = 1, progress: Progress = lambda done: None
+) -> Manifest:
+    """Writes the shards that are missing in a folder, and returns the whole manifest.
+
+    `wanted` says what run it is; its own shards do not matter. Raises `OptionError` when the folder holds
+    another run, or when another process writes there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        run = _Run(folder, _resumed(folder, wanted), progress)
+        write_manifest(folder, run.manifest)
+        if workers > 1 and len(run.missing) > 1:
+            run.write_apart(build, min(workers, len(run.missing)))
+        else:
+            run.write_here(build)
+        write_manifest(folder, run.manifest)
+        return run.manifest
+
+
+def _resumed(folder: Path, wanted: Manifest) -> Manifest:
+    """The manifest to go on from, with every shard that is there."""
+    found = read_manifest(folder)
+    if found is None and any(folder.glob("*.parquet")):
+        raise OptionError(f"{folder} holds shards without a {MANIFEST}: choose another folder")
+    if found is not None and found.run != wanted.run:
+        raise OptionError(f"{folder} holds another run ({_difference(found, wanted)}): choose another folder")
+    for partial in folder.glob(".*.partial"):
+        partial.unlink(missing_ok=True)  # of a writer that was killed: the lock says that none is alive
+    known = {shard.name: shard for shard in found.shards} if found else {}
+    shards = [_standing(folder, wanted, positions, known) for positions in wanted.ranges]
+    return replace(wanted, shards=tuple(shard for shard in shards if shard))
+
+
+def _standing(folder: Path, wanted: Manifest, positions: range, known: dict[str, Shard]) -> Shard | None:
+    name = wanted.name_of(positions)
+    shard, path = known.get(name), folder / name
+    if shard and path.is_file() and path.stat().st_size == shard.bytes:
+        return shard
+    return recover(folder, name, positions)
+
+
+def _difference(found: Manifest, wanted: Manifest) -> str:
+    """The first thing that differs, for the message."""
+    for name in ("count", "shard_size", "format"):
+        ours, theirs = getattr(wanted, name), getattr(found, name)
+        if ours != theirs:
+            return f"{name.replace('_', ' ')} {theirs}, not {ours}"
+    for name in sorted(wanted.recipe.keys() | found.recipe.keys()):
+        ours, theirs = wanted.recipe.get(name), found.recipe.get(name)
+        if ours != theirs:
+            return f"{name} {str(theirs)[:80]}, not {str(ours)[:80]}"
+    return "written in another way"
+
+
+@dataclass
+class _Run:
+    """A run under way."""
+
+    folder: Path
+    manifest: Manifest
+    progress: Progress
+    _written: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        names = {shard.name for shard in self.manifest.shards}
+        ranges = self.manifest.ranges
+        self.missing = [positions for positions in ranges if self.manifest.name_of(positions) not in names]
+        self.done = self.manifest.count - sum(map(len, self.missing))
+        self.progress(self.done)
+
+    def write_here(self, build: Build) -> None:
+        plan = build()
+        for positions in self.missing:
+            self._add(_make(self.folder, self.manifest, plan, positions, self._tick))
+
+    def write_apart(self, build: Build, workers: int) -> None:
+        """A shard to each process at a time. Processes are started anew: no lock or thread comes along."""
+        context = multiprocessing.get_context("spawn")
+        counter = context.Value("q", 0)
+        pool = ProcessPoolExecutor(workers, context, _start, (build, counter))
+        try:
+            with pool:
+                self._collect(pool, counter)
+        except BrokenProcessPool as problem:
+            raise OptionError(
+                "a worker was killed, perhaps for its memory: run the command again with fewer --workers; "
+                "what is written stays"
+            ) from problem
+
+    def _collect(self, pool: ProcessPoolExecutor, counter: Synchronized[int]) -> None:
+        start = self.done
+        plan = replace(self.manifest, shards=())
+        waiting: set[Future[Shard]] = {
+            pool.submit(_make_apart, self.folder, plan, positions) for positions in self.missing
+        }
+        try:
+            while waiting:
+                ready, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                self.progress(start + counter.value)
+                for future in ready:
+                    self._add(future.result())
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+    def _tick(self) -> None:
+        self.done += 1
+        self.progress(self.done)
+
+    def _add(self, shard: Shard) -> None:
+        shards = sorted((*self.manifest.shards, shard), key=lambda shard: shard.start)
+        self.manifest = replace(self.manifest, shards=tuple(shards))
+        if time.monotonic() > self._written + MANIFEST_SECONDS:
+            write_manifest(self.folder, self.manifest)
+            self._written = time.monotonic()
+
+
+def _make(folder: Path, manifest: Manifest, plan: Plan, positions: range, tick: Callable[[], None]) -> Shard:
+    outcomes = (Outcome(position, *plan.make(position)) for position in positions)
+    return write_shard(folder, manifest.name_of(positions), positions, outcomes, manifest.format, tick)
+
+
+# In a worker: its plan, and the counter that it shares with the others.
+_worker: dict[str, Any] = {}
+
+
+def _start(build: Build, counter: Synchronized[int]) -> None:
+    """Readies a worker."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _worker.update(build=build, counter=counter)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _make_apart(folder: Path, manifest: Manifest, positions: range) -> Shard:
+    if "plan" not in _worker:  # here rather than at the start, so that an error reaches the user
+        _worker["plan"] = _worker["build"]()
+    return _make(folder, manifest, _worker["plan"], positions, _count)
+
+
+def _count() -> None:
+    counter = _worker["counter"]
+    with counter.get_lock():
+        counter.value += 1
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps a second writer out; the lock ends with the process, however that ends."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows, where two writers at once only do the work twice
+        yield
+        return
+    with (folder / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            raise OptionError(f"another process writes to {folder}: wait for it, or end it") from problem
+        yield
