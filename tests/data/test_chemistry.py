@@ -67,7 +67,7 @@ def test_bonds_are_drawn_between_their_atoms_and_not_elsewhere() -> None:
     look = replace(
         random_look(dice("look", 2, 0)), colours="black", paper=(1, 1, 1), kekule=True, coordgen=False
     )
-    flat = laid_out(parse("CC1CCC(c2ccncc2)CC1C#N"), look)
+    flat = laid_out(parse("CC1CCC(c2ccncc2)CC1CO"), look)
     drawing = depiction.draw(flat, look, (500, 400))
     drawn = np.asarray(drawing.image.convert("L")) < 160
     centres = np.array([(x, y) for _, x, y in drawing.atoms])
@@ -182,12 +182,10 @@ def test_real_molecules_are_drawn(shared: Path) -> None:
     made = [maker.make(number, seed=1) for number in numbers]
     skipped = [sample.reason for sample in made if isinstance(sample, Skipped)]
     assert len(skipped) <= 2, skipped
-    for number, sample in zip(range(0, 56000, 1400), made, strict=True):
+    for number, sample in zip(numbers, made, strict=True):
         if isinstance(sample, Sample):
-            line = (shared / "smiles" / "molecules.smi").read_text().splitlines()[number]
-            plain = [
-                Chem.MolToSmiles(Chem.MolFromSmiles(s), isomericSmiles=False) for s in (line, sample.answer)
-            ]
+            read = [Chem.MolFromSmiles(smiles) for smiles in (lines[number], sample.answer)]
+            plain = [Chem.MolToSmiles(mol, isomericSmiles=False) for mol in read]
             assert plain[0] == plain[1]
 
 
