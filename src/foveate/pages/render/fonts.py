@@ -1,0 +1,231 @@
+"""The installed fonts, what they cover, and which of them draws a piece of text.
+
+No glyph may be missing: a piece goes to the first font of a chain that has all its characters. The chain
+begins with the families that were asked for and ends with every installed font.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from foveate.errors import OptionError
+
+FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "/usr/share/texmf/fonts/opentype",
+    "~/.fonts",
+    "~/.local/share/fonts",
+    "/System/Library/Fonts",
+    "/Library/Fonts",
+    "C:/Windows/Fonts",
+)
+# Good for a heading or a special book; as a stand-in for a missing letter only when nothing else has it.
+_SPECIAL = (
+    "Kufi Nastaliq Rashi Display Unjoined Looped Slanted Traditional Condensed Math Symbols Music Mono "
+    "SignWriting OpenSymbol Duployan Siyaq Tifinagh_ Thin Light Medium Semi Extra Black Demi Ornaments UI"
+).split()
+_HAN = {"ja": "JP", "ko": "KR", "zh-hant": "TC", "zh-tw": "TC", "zh-hk": "HK", "zh-mo": "HK", "zh": "SC"}
+_NAME_FAMILY, _NAME_STYLE = 1, 2  # of the name table
+_LETTERS = 24  # enough to tell a script by
+
+
+@dataclass(frozen=True)
+class FontFile:
+    """One face of a font file."""
+
+    path: str
+    index: int  # within a collection
+    family: str  # such as "Noto Serif"
+    bold: bool
+    italic: bool
+
+    @property
+    def serif(self) -> bool:
+        """Whether its name says so."""
+        return any(word in self.family for word in ("Serif", "Naskh", "Roman", "Times"))
+
+    @property
+    def mono(self) -> bool:
+        """Whether its name says so."""
+        return "Mono" in self.family
+
+
+def harfbuzz() -> Any:
+    """The library that shapes and draws; an error that says how to get it when it is absent."""
+    try:
+        import uharfbuzz
+    except ImportError as problem:
+        raise OptionError("rendering pages needs uharfbuzz: pip install 'foveate[data]'") from problem
+    return uharfbuzz
+
+
+@lru_cache(maxsize=4)
+def installed(folders: tuple[str, ...] = FOLDERS) -> tuple[FontFile, ...]:
+    """The faces with outlines below the folders, each family and style once, in the order of their names."""
+    found: dict[tuple[str, bool, bool], FontFile] = {}
+    for path in sorted(_files(folders)):
+        for font in _faces(path):
+            found.setdefault((font.family, font.bold, font.italic), font)
+    return tuple(found[key] for key in sorted(found))
+
+
+def _files(folders: Iterable[str]) -> Iterable[str]:
+    for folder in folders:
+        for path in Path(folder).expanduser().rglob("*"):
+            if path.suffix.lower() in (".ttf", ".otf", ".ttc", ".otc"):
+                yield str(path)
+
+
+def _faces(path: str) -> Iterable[FontFile]:
+    hb = harfbuzz()
+    try:
+        blob = hb.Blob.from_file_path(path)
+        count = hb.Face(blob, 0).count
+    except hb.HarfBuzzError:
+        return  # a file that cannot be read is a font that is not there
+    for index in range(count):
+        face = hb.Face(blob, index)
+        if not {"glyf", "CFF ", "CFF2"} & set(face.table_tags) or not len(face.unicodes):
+            continue
+        family = face.get_name(_NAME_FAMILY) or Path(path).stem
+        style = (face.get_name(_NAME_STYLE) or "").lower()
+        italic = "italic" in style or "oblique" in style
+        yield FontFile(path, index, family, bold="bold" in style, italic=italic)
+
+
+@cache
+def families() -> dict[str, tuple[FontFile, ...]]:
+    """Every installed family's faces."""
+    grouped: dict[str, list[FontFile]] = {}
+    for font in installed():
+        grouped.setdefault(font.family, []).append(font)
+    return {family: tuple(fonts) for family, fonts in grouped.items()}
+
+
+class Face:
+    """An open font: its characters, and HarfBuzz's view of it in font units."""
+
+    def __init__(self, font: FontFile) -> None:
+        hb = harfbuzz()
+        self.file = font
+        self._face = hb.Face(hb.Blob.from_file_path(font.path), font.index)
+        self.hb = hb.Font(self._face)
+        self.upem: int = self._face.upem
+        self.glyphs: int = self._face.glyph_count
+        self._unicodes = self._face.unicodes
+        self._extents: dict[int, tuple[int, int]] = {}
+
+    def covers(self, text: str) -> bool:
+        """Whether its cmap has every character that needs a glyph."""
+        return all(ord(char) in self._unicodes or is_invisible(char) for char in text)
+
+
+    def shape(
+        self, text: str, leftwards: bool, language: str, features: dict[str, bool]
+    ) -> list[tuple[int, int, int, int]] | None:
+        """(glyph, x offset, y offset, advance) in font units from left to right; None with a missing glyph."""
+        hb = harfbuzz()
+        buffer = hb.Buffer()
+        buffer.add_str(text)
+        buffer.guess_segment_properties()
+        buffer.direction = "rtl" if leftwards else "ltr"
+        if language:
+            buffer.language = language
+        hb.shape(self.hb, buffer, features)
+        glyphs = [info.codepoint for info in buffer.glyph_infos]
+        if 0 in glyphs:
+            return None
+        places = buffer.glyph_positions
+        return [(g, at.x_offset, at.y_offset, at.x_advance) for g, at in zip(glyphs, places, strict=True)]
+
+    def extent(self, glyph: int) -> tuple[int, int]:
+        """The top of a glyph's ink above the baseline and the ink's height; 0 when it draws nothing."""
+        if glyph not in self._extents:
+            ink = self.hb.get_glyph_extents(glyph)
+            drawn = ink is not None and ink.width and ink.height
+            self._extents[glyph] = (ink.y_bearing, -ink.height) if drawn else (0, 0)
+        return self._extents[glyph]
+
+
+@cache
+def open_face(font: FontFile) -> Face:
+    """Fonts stay open: their files are mapped, not read."""
+    return Face(font)
+
+
+@lru_cache(maxsize=8192)
+def is_invisible(char: str) -> bool:
+    """Whether a character draws nothing by itself: controls, joiners, marks of direction, variation selectors."""
+    return (
+        unicodedata.category(char) in ("Cc", "Cf")
+        or "\ufe00" <= char <= "\ufe0f"
+        or "\U000e0100" <= char <= "\U000e01ef"
+    )
+
+
+def covering(text: str, among: Sequence[str] | None = None) -> list[str]:
+    """The families whose regular face has every character of the text, in the order of their names."""
+    needed = "".join(sorted({char for char in text if not char.isspace()}))
+    names = list(families()) if among is None else [name for name in among if name in families()]
+    return [name for name in names if open_face(_styled(name, False, False)).covers(needed)]
+
+
+def _styled(family: str, bold: bool, italic: bool) -> FontFile:
+    """The family's face nearest to a style."""
+    return min(families()[family], key=lambda font: (font.italic != italic, font.bold != bold))
+
+
+@lru_cache(maxsize=1024)
+def chain(wanted: tuple[str, ...], bold: bool, italic: bool, language: str) -> tuple[FontFile, ...]:
+    """Faces in the order in which they are tried: the wanted families, then all others.
+
+    Raises `OptionError` when none of the wanted families nor any other font is installed.
+    """
+    known = families()
+    own = [name for name in wanted if name in known]
+    if not known:
+        raise OptionError("no fonts are installed: install some, such as Debian's fonts-noto-core")
+    serif = bool(own) and _styled(own[0], False, False).serif
+    others = sorted((name for name in known if name not in own), key=lambda name: _rank(name, serif, language))
+    return tuple(_styled(name, bold, italic) for name in [*own, *others])
+
+
+def _rank(family: str, serif: bool, language: str) -> tuple[int, int, bool, bool, str]:
+    """The lower, the earlier a family stands in for others."""
+    special = sum(word.replace("_", " ") in family for word in _SPECIAL)
+    han = 0
+    if "CJK" in family:
+        han = 1 if family.endswith(han_shape(language)) else 2
+    return special, han, not family.startswith("Noto"), _styled(family, False, False).serif != serif, family
+
+
+@lru_cache(maxsize=4096)
+def stand_in(wanted: tuple[str, ...], language: str, letters: str) -> tuple[str, ...]:
+    """The wanted families, and behind them the one that has most of the letters that these lack."""
+    files = chain(wanted, False, False, language)
+    own = [open_face(font) for font in files if font.family in wanted]
+    lacking = [letter for letter in letters if not any(face.covers(letter) for face in own)][:_LETTERS]
+    best, most = "", 0
+    for font in files if lacking else ():
+        count = sum(open_face(font).covers(letter) for letter in lacking)
+        if count > most:
+            best, most = font.family, count
+        if most == len(lacking):
+            break
+    return (*wanted, best) if best else wanted
+
+
+def han_shape(language: str) -> str:
+    """Whose shapes of Chinese characters a language wants: "JP", "KR", "SC", "TC" or "HK"."""
+    tag = language.lower()
+    while tag:
+        if tag in _HAN:
+            return _HAN[tag]
+        tag = tag.rpartition("-")[0]
+    return "SC"
