@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
 
 LOCK = ".lock"
+STOPPED = -(1 << 62)  # of the counter that workers share: they give up at their next sample
 MANIFEST_SECONDS = 2.0  # between two manifests of a running run; shards that it does not know are recovered
 
 Build = Callable[[], Plan]  # called once in each process, so it has to be picklable when there are several
@@ -41,21 +43,40 @@ Progress = Callable[[int], None]  # is told how many positions are done
 def make_shards(
     folder: Path, build: Build, wanted: Manifest, workers: int = 1, progress: Progress = lambda done: None
 ) -> Manifest:
-    """Writes the shards that are missing in a folder, and returns the whole manifest.
+    """Writes the shards of a plan that are missing in a folder, and returns the whole manifest.
 
     `wanted` says what run it is; its own shards do not matter. Raises `OptionError` when the folder holds
     another run, or when another process writes there.
     """
+    with _running(folder, wanted, progress) as run:
+        if workers > 1 and len(run.missing) > 1:
+            run.write_apart(build, min(workers, len(run.missing)))
+        elif run.missing:
+            plan = build()
+            run.write_here(lambda positions: _outcomes(plan, positions))
+        return run.finish()
+
+
+def write_shards(
+    folder: Path,
+    outcomes: Callable[[range], Iterable[Outcome]],
+    wanted: Manifest,
+    progress: Progress = lambda done: None,
+) -> Manifest:
+    """As `make_shards`, in this process, from whatever gives the outcomes of a range of positions."""
+    with _running(folder, wanted, progress) as run:
+        run.write_here(outcomes)
+        return run.finish()
+
+
+@contextmanager
+def _running(folder: Path, wanted: Manifest, progress: Progress) -> Iterator[_Run]:
+    """A run in a folder that nobody else writes to meanwhile; its manifest is there from the start."""
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         run = _Run(folder, _resumed(folder, wanted), progress)
         write_manifest(folder, run.manifest)
-        if workers > 1 and len(run.missing) > 1:
-            run.write_apart(build, min(workers, len(run.missing)))
-        else:
-            run.write_here(build)
-        write_manifest(folder, run.manifest)
-        return run.manifest
+        yield run
 
 
 def _resumed(folder: Path, wanted: Manifest) -> Manifest:
@@ -109,10 +130,13 @@ class _Run:
         self.done = self.manifest.count - sum(map(len, self.missing))
         self.progress(self.done)
 
-    def write_here(self, build: Build) -> None:
-        plan = build()
+    def write_here(self, outcomes: Callable[[range], Iterable[Outcome]]) -> None:
         for positions in self.missing:
-            self._add(_make(self.folder, self.manifest, plan, positions, self._tick))
+            self._add(_write(self.folder, self.manifest, positions, outcomes(positions), self._tick))
+
+    def finish(self) -> Manifest:
+        write_manifest(self.folder, self.manifest)
+        return self.manifest
 
     def write_apart(self, build: Build, workers: int) -> None:
         """A shard to each process at a time. Processes are started anew: no lock or thread comes along."""
@@ -141,6 +165,7 @@ class _Run:
                 for future in ready:
                     self._add(future.result())
         except BaseException:
+            counter.value = STOPPED
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
@@ -156,8 +181,17 @@ class _Run:
             self._written = time.monotonic()
 
 
-def _make(folder: Path, manifest: Manifest, plan: Plan, positions: range, tick: Callable[[], None]) -> Shard:
-    outcomes = (Outcome(position, *plan.make(position)) for position in positions)
+def _outcomes(plan: Plan, positions: range) -> Iterator[Outcome]:
+    return (Outcome(position, *plan.make(position)) for position in positions)
+
+
+def _write(
+    folder: Path,
+    manifest: Manifest,
+    positions: range,
+    outcomes: Iterable[Outcome],
+    tick: Callable[[], None],
+) -> Shard:
     return write_shard(folder, manifest.name_of(positions), positions, outcomes, manifest.format, tick)
 
 
@@ -166,7 +200,8 @@ _worker: dict[str, Any] = {}
 
 
 def _start(build: Build, counter: Synchronized[int]) -> None:
-    """Readies a worker."""
+    """Readies a worker. The key that interrupts reaches every process: the parent alone answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker.update(build=build, counter=counter)
 
@@ -182,13 +217,15 @@ def _end_with_parent() -> None:
 def _make_apart(folder: Path, manifest: Manifest, positions: range) -> Shard:
     if "plan" not in _worker:  # here rather than at the start, so that an error reaches the user
         _worker["plan"] = _worker["build"]()
-    return _make(folder, manifest, _worker["plan"], positions, _count)
+    return _write(folder, manifest, positions, _outcomes(_worker["plan"], positions), _count)
 
 
 def _count() -> None:
     counter = _worker["counter"]
     with counter.get_lock():
         counter.value += 1
+        if counter.value < 0:
+            raise OptionError("the run was stopped")
 
 
 @contextmanager
