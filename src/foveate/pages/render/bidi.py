@@ -9,7 +9,9 @@ from functools import lru_cache
 from foveate.errors import OptionError
 
 # Blocks with letters from right to left, and the marks that turn a text's direction.
-_FROM_RIGHT = re.compile("[\u0590-\u08ff\u200f\u202b\u202e\u2067\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
+_FROM_RIGHT = re.compile(
+    "[\u0590-\u08ff\u200f\u202b\u202e\u2067\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
 _STRONG = {"L": 0, "R": 1, "AL": 1}
 _ISOLATES = {char: "\u200b" for char in "\u2066\u2067\u2068\u2069"}  # the library knows only embeddings
 
@@ -32,9 +34,11 @@ def base_level(text: str) -> int:
 def levels(text: str, base: int) -> tuple[int, ...]:
     """The embedding level of each character of a paragraph; odd ones run from right to left."""
     try:
-        from bidi import algorithm
+        from bidi import algorithm  # type: ignore[import-untyped,unused-ignore]
     except ImportError as problem:
-        raise OptionError("text from right to left needs python-bidi: pip install 'foveate[data]'") from problem
+        raise OptionError(
+            "text from right to left needs python-bidi: pip install 'foveate[data]'"
+        ) from problem
     storage = algorithm.get_empty_storage()
     storage["base_level"], storage["base_dir"] = base, "LR"[base]
     algorithm.get_embedding_levels("".join(_ISOLATES.get(char, char) for char in text), storage)

@@ -20,7 +20,7 @@ _CJK = (
     "\uff01-\uff60\uffe0-\uffe6\U00016fe0-\U00018d8f\U0001b000-\U0001b2ff\U0001f200-\U0001f2ff"
     "\U00020000-\U0003fffd"
 )
-# Thai, Lao, Burmese, Khmer, Tai Le, New Tai Lue, Tai Tham, Balinese, Javanese, Tai Viet: no spaces between words.
+# Thai, Lao, Burmese, Khmer, Tai Le, New Tai Lue, Tai Tham, Balinese, Javanese, Tai Viet: no spaces.
 _SOUTH_EAST = (
     "\u0e01-\u0e5b\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1b00-\u1b7f"
     "\ua980-\ua9df\ua9e0-\ua9ff\uaa60-\uaadf"
@@ -29,7 +29,9 @@ _PIECE = re.compile(
     f"(?P<space>[{SPACES}]+)|(?P<cjk>[{_CJK}])|(?P<se>[{_SOUTH_EAST}]+\u200b*)"
     f"|(?P<word>[^{SPACES}{_CJK}{_SOUTH_EAST}\u200b]+\u200b*|\u200b+)"
 )
-_SIMPLE_PIECE = re.compile(f"[{SPACES}]+|[^{SPACES}\\-\u2010\u2013\u2014/]+[\\-\u2010\u2013\u2014/]*|[\\-\u2010\u2013\u2014/]+")
+_SIMPLE_PIECE = re.compile(
+    f"[{SPACES}]+|[^{SPACES}\\-\u2010\u2013\u2014/]+[\\-\u2010\u2013\u2014/]*|[\\-\u2010\u2013\u2014/]+"
+)
 # Letters with words between spaces, no matter which: what can be cut by the simplest pattern.
 _NOT_SIMPLE = re.compile("[^\u0000-\u06ff\u1ea0-\u1fff\u2000-\u200a\u2010-\u206f\u20a0-\u20bf\u2100-\u23ff]")
 HYPHENS = "-\u2010\u2013\u2014/"
@@ -68,7 +70,7 @@ _SPACE = re.compile(f"[{SPACES}]")
 
 
 def is_simple(text: str) -> bool:
-    """Whether every letter is of an alphabet whose words stand between spaces: Latin, Greek, Cyrillic, Hebrew."""
+    """Whether every letter is of an alphabet with spaces between words: Latin, Greek, Cyrillic, Hebrew."""
     return _NOT_SIMPLE.search(text) is None
 
 
@@ -104,7 +106,11 @@ def after(piece: str, following: str) -> Break:
     last, first = piece[-1], following[0]
     if last == "\u200b":
         return Break.BETWEEN
-    if unicodedata.category(first)[0] == "M" or first in "\u200c\u200d\u2060\ufeff" or last in "\u200d\u2060\ufeff":
+    if (
+        unicodedata.category(first)[0] == "M"
+        or first in "\u200c\u200d\u2060\ufeff"
+        or last in "\u200d\u2060\ufeff"
+    ):
         return Break.NEVER
     if last in _WORD_END:
         return Break.NEVER if unicodedata.category(first)[0] == "P" else Break.BETWEEN

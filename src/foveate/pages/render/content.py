@@ -28,7 +28,9 @@ class Content:
         """Without white space around it; without runs yet."""
         start = len(self.text) - len(self.text.lstrip())
         end = len(self.text.rstrip())
-        return self if end - start == len(self.text) else Content(self.text[start:end], self.offsets[start:end])
+        return (
+            self if end - start == len(self.text) else Content(self.text[start:end], self.offsets[start:end])
+        )
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ _CJK_JOINT = re.compile(f"[{_CJK}]\n[{_CJK}]")
 
 
 def markdown_blocks(text: str) -> list[Block]:
-    """Headings, lists, fenced code, pipe tables and paragraphs with emphasis; anything else is a paragraph."""
+    """Headings, lists, fenced code, pipe tables and paragraphs with emphasis; all else is a paragraph."""
     lines = list(_lines(text))
     blocks: list[Block] = []
     at = 0
@@ -181,7 +183,8 @@ def _cells(text: str, start: int, end: int) -> list[Content]:
 
 def _joined(text: str, lines: list[tuple[int, int]]) -> Content:
     """Lines as one paragraph: their ends become spaces, and nothing between Chinese characters."""
-    words, offsets = [], []
+    words: list[str] = []
+    offsets: list[NDArray[np.int64]] = []
     for start, end in lines:
         start += len(text[start:end]) - len(text[start:end].lstrip())
         if words and not _CJK_JOINT.fullmatch(f"{words[-1][-1:]}\n{text[start : start + 1]}"):

@@ -45,6 +45,7 @@ class Band:
     bars: tuple[float, ...] = ()  # upright rules, from the column's left edge
     rules: tuple[tuple[str, float, float], ...] = ()  # "top" or "bottom", from and to
     end: str = ""  # of the block's text, should it end with this band
+    keep: int = 0  # pixels that must be free below its top: a row's bands stay together where they can
 
     @property
     def height(self) -> int:
@@ -67,6 +68,12 @@ class Flow:
         self._column = style.columns - 1  # full: the first band begins a page
         self._y = self._bottom
 
+    def finish(self) -> None:
+        """End the last page, and begin it if nothing did."""
+        if not self.sheets:
+            self._advance()
+        self._close()
+
     @property
     def _sheet(self) -> Sheet:
         return self.sheets[-1]
@@ -77,8 +84,15 @@ class Flow:
         self._y = self._top
         if self._column >= self._style.columns or not self.sheets:
             self._column = 0
+            self._close()
             self.sheets.append(Sheet(self._style.first_page + len(self.sheets)))
-            self._furnish()
+            self._furnish("header")
+
+    def _close(self) -> None:
+        """End the page: what is below its text comes last."""
+        if self.sheets:
+            self._furnish("footer")
+            self._furnish("page_number")
 
     @property
     def _x(self) -> float:
@@ -93,7 +107,7 @@ class Flow:
         keep = self._kept(block, bands)
         started, open_block = False, -1
         for number, band in enumerate(bands):
-            room = keep if number == 0 else band.height
+            room = max(band.height, min(keep if number == 0 else band.keep, self._bottom - self._top))
             space = gap if not started and self.sheets and self._y > self._top else 0
             if not self.sheets or self._y + space + room > self._bottom:
                 self._finish(open_block, bands, number)
@@ -109,11 +123,11 @@ class Flow:
         self._finish(open_block, bands, len(bands))
 
     def _kept(self, block: Block, bands: list[Band]) -> int:
-        """Pixels that must be free for a block to begin: a heading takes a line of its text along."""
-        if block.kind not in ("title", "sub_title"):
-            return bands[0].height
+        """Pixels that must be free for a block to begin: a heading takes lines of its text along."""
+        if not block.level:
+            return bands[0].keep
         with_text = sum(band.height for band in bands) + round(2 * self._style.size * self._style.leading)
-        return with_text if with_text < self._bottom - self._top else bands[0].height
+        return with_text if with_text < self._bottom - self._top else 0
 
     def _open(self, block: Block) -> int:
         self._sheet.kinds.append(block.kind)
@@ -145,28 +159,31 @@ class Flow:
             right = style.width if style.columns == 1 else round(x + style.column_width + style.gutter / 2)
             sheet.fills.append(Fill((box[0], box[1], right, box[3]), ink=style.heading_ink))
         for bar in band.bars:
-            sheet.fills.append(Fill((round(x + bar), top, round(x + bar) + 1, bottom + 1), rule=True, block=number))
+            sheet.fills.append(
+                Fill((round(x + bar), top, round(x + bar) + 1, bottom + 1), rule=True, block=number)
+            )
         for edge, start, end in band.rules:
             y = top if edge == "top" else bottom
-            sheet.fills.append(Fill((round(x + start), y, round(x + end) + 1, y + 1), rule=True, block=number))
+            sheet.fills.append(
+                Fill((round(x + start), y, round(x + end) + 1, y + 1), rule=True, block=number)
+            )
         self._y = bottom
 
-    def _furnish(self) -> None:
-        """The page's header, footer and number."""
-        style, sheet = self._style, self._sheet
+    def _furnish(self, kind: str) -> None:
+        """The page's header, footer or number."""
+        style = self._style
         small = round(2 * _FURNITURE * style.size) / 2
-        number = str(sheet.number)
-        up = max(round(1.1 * small), self._top - round(0.9 * small))
-        down = min(self._bottom + round(1.2 * small), style.height - round(0.35 * small) - 1)
-        aligned = "centre" if not style.footer else "right"
-        for kind, text, baseline, align in (
-            ("header", style.header, up, style.align),
-            ("footer", style.footer, down, "start"),
-            ("page_number", "{page}" if style.page_numbers else "", down, aligned),
-        ):
-            text = text.replace("{page}", number)
-            if text.strip():
-                self._furniture(kind, text, baseline, "start" if align == "justified" else align, small)
+        if kind == "header":
+            text, align = style.header, "start" if style.align == "justified" else style.align
+            baseline = max(round(1.1 * small), self._top - round(0.9 * small))
+        else:
+            text, align = (style.footer, "start") if kind == "footer" else ("{page}", "centre")
+            baseline = min(self._bottom + round(1.2 * small), style.height - round(0.35 * small) - 1)
+        if kind == "page_number":
+            text = text if style.page_numbers else ""
+            align = "right" if style.footer else "centre"
+        if text.strip():
+            self._furniture(kind, text.replace("{page}", str(self._sheet.number)), baseline, align, small)
 
     def _furniture(self, kind: str, text: str, baseline: int, align: str, size: float) -> None:
         style, sheet = self._style, self._sheet
@@ -194,8 +211,7 @@ def pour(blocks: Sequence[Block], style: Style, text: str) -> list[Sheet]:
         extra = gap // 2 if block.level and before else 0
         flow.pour(block, gap + extra)
         before = block.kind
-    if not flow.sheets:
-        flow._advance()
+    flow.finish()
     return flow.sheets
 
 
@@ -350,8 +366,7 @@ def _row(
     above, below = _heights([cell.setting for cell in cells], style.size, style)
     depth = max([1, *(len(cell.lines) for cell in cells)])
     space = round(0.3 * style.size)
-    whole = edges[-1]
-    inner = [whole - edge for edge in edges] if from_right else edges
+    inner = [style.column_width - 1 - edge for edge in edges] if from_right else edges
     bars = tuple(inner) if style.rules == "grid" else ()
     for line in range(depth):
         pieces = []
@@ -363,9 +378,9 @@ def _row(
                 pieces.append(Piece(cell.setting, first, after, left, room, "start", True))
         rules = []
         if style.rules != "none" and line == 0:
-            rules.append(("top", 0.0, whole))
+            rules.append(("top", min(inner), max(inner)))
         if style.rules != "none" and last and line + 1 == depth:
-            rules.append(("bottom", 0.0, whole))
+            rules.append(("bottom", min(inner), max(inner)))
         row = _html_row(cells, tags) if line == 0 else ""
         yield Band(
             above + (space if line == 0 else 0),
@@ -375,6 +390,7 @@ def _row(
             bars,
             tuple(rules),
             end="</table>",
+            keep=depth * (above + below) + 2 * space + 1 if line == 0 else 0,
         )
 
 

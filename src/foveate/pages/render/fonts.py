@@ -6,6 +6,7 @@ begins with the families that were asked for and ends with every installed font.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,10 +27,10 @@ FOLDERS = (
     "C:/Windows/Fonts",
 )
 # Good for a heading or a special book; as a stand-in for a missing letter only when nothing else has it.
-_SPECIAL = (
-    "Kufi Nastaliq Rashi Display Unjoined Looped Slanted Traditional Condensed Math Symbols Music Mono "
-    "SignWriting OpenSymbol Duployan Siyaq Tifinagh_ Thin Light Medium Semi Extra Black Demi Ornaments UI"
-).split()
+_SPECIAL = re.compile(
+    "Kufi|Nastaliq|Rashi|Display|Unjoined|Looped|Slanted|Traditional|Condensed|Math|Symbol|Music|Mono"
+    "|SignWriting|Duployan|Siyaq|Tifinagh |Ornament|UI"
+)
 _HAN = {"ja": "JP", "ko": "KR", "zh-hant": "TC", "zh-tw": "TC", "zh-hk": "HK", "zh-mo": "HK", "zh": "SC"}
 _NAME_FAMILY, _NAME_STYLE = 1, 2  # of the name table
 _LETTERS = 24  # enough to tell a script by
@@ -44,6 +45,7 @@ class FontFile:
     family: str  # such as "Noto Serif"
     bold: bool
     italic: bool
+    ordinary: bool = True  # neither light nor black, neither narrow nor wide
 
     @property
     def serif(self) -> bool:
@@ -59,7 +61,7 @@ class FontFile:
 def harfbuzz() -> Any:
     """The library that shapes and draws; an error that says how to get it when it is absent."""
     try:
-        import uharfbuzz
+        import uharfbuzz  # type: ignore[import-untyped,unused-ignore]
     except ImportError as problem:
         raise OptionError("rendering pages needs uharfbuzz: pip install 'foveate[data]'") from problem
     return uharfbuzz
@@ -96,7 +98,10 @@ def _faces(path: str) -> Iterable[FontFile]:
         family = face.get_name(_NAME_FAMILY) or Path(path).stem
         style = (face.get_name(_NAME_STYLE) or "").lower()
         italic = "italic" in style or "oblique" in style
-        yield FontFile(path, index, family, bold="bold" in style, italic=italic)
+        font, tags = hb.Font(face), hb.StyleTag
+        weight, width = font.get_style_value(tags.WEIGHT), font.get_style_value(tags.WIDTH)
+        ordinary = weight in (400, 700) and width == 100
+        yield FontFile(path, index, family, "bold" in style, italic, ordinary)
 
 
 @cache
@@ -125,11 +130,10 @@ class Face:
         """Whether its cmap has every character that needs a glyph."""
         return all(ord(char) in self._unicodes or is_invisible(char) for char in text)
 
-
     def shape(
         self, text: str, leftwards: bool, language: str, features: dict[str, bool]
     ) -> list[tuple[int, int, int, int]] | None:
-        """(glyph, x offset, y offset, advance) in font units from left to right; None with a missing glyph."""
+        """(glyph, x offset, y offset, advance) from left to right, font units; None if one is missing."""
         hb = harfbuzz()
         buffer = hb.Buffer()
         buffer.add_str(text)
@@ -161,7 +165,7 @@ def open_face(font: FontFile) -> Face:
 
 @lru_cache(maxsize=8192)
 def is_invisible(char: str) -> bool:
-    """Whether a character draws nothing by itself: controls, joiners, marks of direction, variation selectors."""
+    """Whether a character draws nothing by itself: controls, joiners, variation selectors."""
     return (
         unicodedata.category(char) in ("Cc", "Cf")
         or "\ufe00" <= char <= "\ufe0f"
@@ -192,33 +196,48 @@ def chain(wanted: tuple[str, ...], bold: bool, italic: bool, language: str) -> t
     if not known:
         raise OptionError("no fonts are installed: install some, such as Debian's fonts-noto-core")
     serif = bool(own) and _styled(own[0], False, False).serif
-    others = sorted((name for name in known if name not in own), key=lambda name: _rank(name, serif, language))
+    others = sorted(
+        (name for name in known if name not in own), key=lambda name: _rank(name, serif, language)
+    )
     return tuple(_styled(name, bold, italic) for name in [*own, *others])
 
 
 def _rank(family: str, serif: bool, language: str) -> tuple[int, int, bool, bool, str]:
     """The lower, the earlier a family stands in for others."""
-    special = sum(word.replace("_", " ") in family for word in _SPECIAL)
+    regular = _styled(family, False, False)
+    special = len(_SPECIAL.findall(family)) + 2 * (not regular.ordinary)
     han = 0
     if "CJK" in family:
         han = 1 if family.endswith(han_shape(language)) else 2
-    return special, han, not family.startswith("Noto"), _styled(family, False, False).serif != serif, family
+    return special, han, not family.startswith("Noto"), regular.serif != serif, family
 
 
 @lru_cache(maxsize=4096)
 def stand_in(wanted: tuple[str, ...], language: str, letters: str) -> tuple[str, ...]:
-    """The wanted families, and behind them the one that has most of the letters that these lack."""
+    """The wanted families, and behind them those that have most of the letters that these lack.
+
+    So one font draws all of a script, its signs too. `letters`: the text's, the most frequent first.
+    """
     files = chain(wanted, False, False, language)
     own = [open_face(font) for font in files if font.family in wanted]
     lacking = [letter for letter in letters if not any(face.covers(letter) for face in own)][:_LETTERS]
-    best, most = "", 0
-    for font in files if lacking else ():
-        count = sum(open_face(font).covers(letter) for letter in lacking)
+    found = list(wanted)
+    while lacking and (best := _best(files, lacking)):
+        found.append(best.file.family)
+        lacking = [letter for letter in lacking if not best.covers(letter)]
+    return tuple(found)
+
+
+def _best(files: Sequence[FontFile], letters: Sequence[str]) -> Face | None:
+    """The first of the faces with most of the letters; None when no face has any."""
+    best, most = None, 0
+    for font in files:
+        count = sum(open_face(font).covers(letter) for letter in letters)
         if count > most:
-            best, most = font.family, count
-        if most == len(lacking):
+            best, most = open_face(font), count
+        if most == len(letters):
             break
-    return (*wanted, best) if best else wanted
+    return best
 
 
 def han_shape(language: str) -> str:

@@ -23,10 +23,14 @@ _bytes = 0
 class Ink:
     """The glyphs of an atlas: their boxes relative to the pen, and their pixels one after the other."""
 
-    boxes: NDArray[np.int32] = field(default_factory=lambda: np.zeros((64, 4), np.int32))  # left top right bottom
+    boxes: NDArray[np.int32] = field(
+        default_factory=lambda: np.zeros((64, 4), np.int32)
+    )  # left top right bottom
     first: NDArray[np.int64] = field(default_factory=lambda: np.zeros(64, np.int64))  # pixel of each glyph
     xs: NDArray[np.int32] = field(default_factory=lambda: np.zeros(4096, np.int32))  # (P,) from the pen
-    ys: NDArray[np.int32] = field(default_factory=lambda: np.zeros(4096, np.int32))  # (P,) down from the baseline
+    ys: NDArray[np.int32] = field(
+        default_factory=lambda: np.zeros(4096, np.int32)
+    )  # (P,) down from the baseline
     blacks: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(4096, np.uint8))  # (P,)
     count: int = 0
 

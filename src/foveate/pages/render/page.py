@@ -21,7 +21,7 @@ Span = tuple[int, int]  # start and end in the text that was rendered
 
 @dataclass(frozen=True, slots=True)
 class RenderedWord:
-    """A word, or the part of one that stands on a line; in scripts without spaces a character or a syllable."""
+    """A word, or the part of one on a line; in scripts without spaces a character or a syllable."""
 
     text: str
     box: Box  # around the ink, pixels; around its place where there is no ink
@@ -220,7 +220,7 @@ class RenderedPage:
 def _pens(
     placed: list[Placed],
 ) -> tuple[glyphs.Pens, NDArray[np.int64], NDArray[np.int64], list[int]]:
-    """The page's glyphs, the line and the word of each, (G,); and the first word of each line, and their count."""
+    """The page's glyphs, the line and the word of each (G,), the first word of each line and their count."""
     parts: list[tuple[NDArray[Any], ...]] = []
     words = [0]
     for setting, group in groupby(placed, key=lambda one: one.setting):
@@ -233,7 +233,7 @@ def _pens(
 
 
 def _pens_of(setting: Setting, lines: list[Placed], words: list[int]) -> tuple[NDArray[Any], ...]:
-    """ids, atlases, xs, ys, lines and words of the glyphs of a paragraph's lines, which follow one another."""
+    """ids, atlases, xs, ys, lines and words of the glyphs of a paragraph's consecutive lines."""
     drawn = setting.glyphs
     first, after = lines[0].first, lines[-1].after
     edges = np.zeros(after - first)  # of each piece; the white space between lines draws nothing
@@ -315,5 +315,7 @@ def _coloured(ink: NDArray[np.uint8], fills: list[Fill], style: Style) -> Image.
 def _tones(ink: Colour, paper: Colour, grey: bool) -> NDArray[np.uint8]:
     """The colour of each amount of ink. (256,) or (256, 3)"""
     share = np.arange(256)[:, None] / 255
-    tones = np.rint(np.array(paper) + (np.array(ink) - np.array(paper)) * share).astype(np.uint8)
+    tones: NDArray[np.uint8] = np.rint(np.array(paper) + (np.array(ink) - np.array(paper)) * share).astype(
+        np.uint8
+    )
     return tones[:, 0] if grey else tones

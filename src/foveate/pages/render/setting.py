@@ -186,7 +186,9 @@ class Setting:
         """Characters that no font has, and where they stand in the paragraph."""
         lost = []
         for shape, start in zip(self.shapes.tolist(), self.starts.tolist(), strict=True):
-            for place, char in enumerate(shaping.shapes.texts[shape] if shape in shaping.shapes.missing else ""):
+            for place, char in enumerate(
+                shaping.shapes.texts[shape] if shape in shaping.shapes.missing else ""
+            ):
                 if char in shaping.shapes.missing[shape]:
                     lost.append((char, start + place))
         return lost
@@ -265,7 +267,7 @@ class Setting:
 
     def places(self, first: int, after: int, room: float, align: str, last: bool) -> NDArray[np.float64]:
         """Left edge of each piece of a line whose left edge is 0, in a room of so many pixels. (pieces,)"""
-        xs = self.edges[first:after] - self.edges[first]
+        xs: NDArray[np.float64] = self.edges[first:after] - self.edges[first]
         widths = self.widths[first:after]
         free = room - float(self.edges[after] - self.edges[first])
         if align == "justified" and not last and free > 0:

@@ -8,6 +8,7 @@ Shapes: E shapes, G glyphs of all of them.
 
 from __future__ import annotations
 
+import re
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -86,10 +87,12 @@ def _longer(array: NDArray[Any]) -> NDArray[Any]:
 
 
 shapes = Shapes()
+_SIGNS = "[!-/:-@\\[-`{-~\u00ab\u00bb\u2010-\u2027\u3001\u3002]*"
+_PUNCTUATED = re.compile(f"({_SIGNS})(.+?)({_SIGNS})", re.DOTALL)
 
 
 class Typeface:
-    """A chain of fonts in a style. Its `known` pieces have shapes: one, or several in the order of the text."""
+    """A chain of fonts in a style. Its `known` pieces have shapes: one, or several in their order."""
 
     def __init__(
         self, families: tuple[str, ...], bold: bool, italic: bool, language: str, kerning: bool
@@ -97,7 +100,8 @@ class Typeface:
         self._fonts = fonts.chain(families, bold, italic, language)
         self._language = language
         self._features = {} if kerning else {"kern": False, "liga": False, "clig": False}
-        self._face_of: dict[str, Face | None] = {}
+        self._wanted = sum(family in fonts.families() for family in families)
+        self._face_of: dict[tuple[str, bool], Face | None] = {}
         self.known: dict[str, tuple[int, ...]] = {}
         self.known_leftwards: dict[str, tuple[int, ...]] = {}
 
@@ -126,31 +130,34 @@ class Typeface:
 
     def _by_face(self, text: str) -> list[tuple[Face | None, str]]:
         """The text cut where the font must change; never inside a cluster."""
-        face = self._find(text)
-        parts = clusters(text)
-        if face is not None or len(parts) == 1:
-            return [(face, text)]
+        wanted = self._find(text, wanted=True)
+        if wanted is not None:
+            return [(wanted, text)]
+        # Signs around a word may come from another font than its letters, which join and stay together.
+        word = _PUNCTUATED.fullmatch(text)
+        parts = [part for part in word.groups() if part] if word else [text]
         found: list[tuple[Face | None, str]] = []
         for part in parts:
-            before = found[-1][0] if found else None
-            if before is not None and before.covers(part):
-                face = before
-            else:
-                face = self._find(part)
-            if found and face is before:
-                found[-1] = (before, found[-1][1] + part)
-            else:
-                found.append((face, part))
+            face = self._find(part)
+            for letter in [part] if face is not None else clusters(part):
+                before = found[-1][0] if found else None
+                own = face or (before if before and before.covers(letter) else self._find(letter))
+                if found and own is before:
+                    found[-1] = (before, found[-1][1] + letter)
+                else:
+                    found.append((own, letter))
         return found
 
-    def _find(self, text: str) -> Face | None:
-        """The first face that draws all of the text; None when none does."""
+    def _find(self, text: str, wanted: bool = False) -> Face | None:
+        """The first face, or the first of the wanted families, that draws all of the text; None without."""
         needed = "".join(sorted({char for char in text if not fonts.is_invisible(char)}))
-        if needed not in self._face_of:
-            faces = (fonts.open_face(font) for font in self._fonts)
-            whole = (face for face in faces if face.covers(needed))
-            self._face_of[needed] = next(whole, None) or self._composing(text)
-        return self._face_of[needed]
+        if (needed, wanted) not in self._face_of:
+            faces = (
+                fonts.open_face(font) for font in (self._fonts[: self._wanted] if wanted else self._fonts)
+            )
+            face = next((face for face in faces if face.covers(needed)), None)
+            self._face_of[needed, wanted] = face if face or wanted else self._composing(text)
+        return self._face_of[needed, wanted]
 
     def _composing(self, text: str) -> Face | None:
         """A face that lacks a character and yet draws it, composed of others or as one with its mark."""
