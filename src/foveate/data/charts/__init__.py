@@ -6,6 +6,7 @@ series.py              their numbers, as fine as the picture can show
 table.py               the answer, an HTML table
 marks.py               numbers to shapes, the same for both renderers
 matplotlib_charts.py   vega_charts.py   the renderers
+fonts.py               the faces that matplotlib carries
 picture.py             where the shapes stand in the pixels
 maker.py               all of it as samples
 """

@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, singledispatchmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-from PIL import Image, ImageFont
+from PIL import Image
 
+from foveate.data.charts.fonts import face, font_folder
 from foveate.data.charts.marks import Band, Bar, Dots, Drawing, Label, Line, Place, Wedge
 from foveate.data.charts.picture import Picture
 from foveate.document import Box
-from foveate.errors import OptionError
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -40,25 +39,11 @@ FILES = {  # regular and bold
 }
 
 
-def font_folder() -> Path:
-    """The fonts that matplotlib carries: the same on every machine."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise OptionError("charts need matplotlib: pip install 'foveate[data]'") from None
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-
-
 def draw(drawing: Drawing) -> Picture:
     """Paint it. The same drawing gives the same pixels in every process."""
-    folder = font_folder()
+    font_folder()  # says so where matplotlib is missing
     with _defaults():
-        return _Painter(drawing, folder).picture()
-
-
-@cache
-def _face(path: str) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(path, FACE)
+        return _Painter(drawing).picture()
 
 
 @contextmanager
@@ -88,11 +73,11 @@ def _dashes(line: Line) -> list[float]:
 class _Painter:
     """One figure."""
 
-    def __init__(self, drawing: Drawing, fonts: Path) -> None:
+    def __init__(self, drawing: Drawing) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        self.drawing, self.style, self.chart, self.fonts = drawing, drawing.style, drawing.chart, fonts
+        self.drawing, self.style, self.chart = drawing, drawing.style, drawing.chart
         size = self.style.width / DPI, self.style.height / DPI
         self.figure = Figure(figsize=size, dpi=DPI, facecolor=self.style.around.paper)
         self.canvas: Any = FigureCanvasAgg(self.figure)  # matplotlib leaves its methods untyped
@@ -120,7 +105,7 @@ class _Painter:
         """The style's face, `size` in parts of the ordinary text."""
         from matplotlib.font_manager import FontProperties
 
-        path = self.fonts / f"{FILES[self.style.font][bold]}.ttf"
+        path = font_folder() / f"{FILES[self.style.font][bold]}.ttf"
         return FontProperties(fname=str(path), size=self.style.text * size * POINT)
 
     # The marks.
@@ -363,8 +348,7 @@ class _Painter:
 
     def _width(self, text: str) -> float:
         """Pixels of a tick's text."""
-        face = _face(str(self.fonts / f"{FILES[self.style.font][0]}.ttf"))
-        return face.getlength(text) / FACE * self.style.text * 0.9
+        return face(FILES[self.style.font][0], FACE).getlength(text) / FACE * self.style.text * 0.9
 
     def _title(self, renderer: RendererAgg) -> float:
         """Write it at the top; the pixels that it takes there, the padding included."""

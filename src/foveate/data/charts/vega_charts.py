@@ -14,8 +14,8 @@ from typing import Any
 
 from PIL import Image
 
+from foveate.data.charts.fonts import font_folder
 from foveate.data.charts.marks import Band, Bar, Dots, Drawing, Label, Line, Mark, Wedge
-from foveate.data.charts.matplotlib_charts import font_folder
 from foveate.data.charts.picture import Picture
 from foveate.document import Box
 from foveate.errors import OptionError
