@@ -88,12 +88,14 @@ def judge(labels: Sequence[Label], rules: Rules) -> Verdict:
         return Verdict(False, "the text is too short")
     if witnesses:
         least = min(agreement(label.text, witness.text) for witness in witnesses)
-        kept = least >= rules.agreement
-        return Verdict(kept, "the readers agree" if kept else "the readers do not agree", least)
+        if least >= rules.agreement:
+            return Verdict(True, "the readers agree", least)
+        return Verdict(False, f"the readers do not agree (about {least:.1f})", least)
     if label.confidence is None:
         return Verdict(False, "the reader gives no confidence")
-    kept = label.confidence >= rules.confidence
-    return Verdict(kept, "the reader is confident" if kept else "the reader is not confident")
+    if label.confidence >= rules.confidence:
+        return Verdict(True, "the reader is confident")
+    return Verdict(False, f"the reader is not confident (about {label.confidence:.1f})")
 
 
 @dataclass

@@ -175,7 +175,7 @@ def read_row(shard: Path, index: int) -> dict[str, Any]:
     with opened(shard) as file:
         rows = file.metadata.num_rows
         if not 0 <= index < rows:
-            raise OptionError(f"{shard} has {rows} samples: choose an index from 0 to {rows - 1}")
+            raise OptionError(f"{shard} has {rows:,} samples, counted from 0: there is no sample {index}")
         for group in range(file.num_row_groups):
             length = file.metadata.row_group(group).num_rows
             if index < length:
