@@ -180,6 +180,7 @@ def covering(text: str, among: Sequence[str] | None = None) -> list[str]:
     return [name for name in names if open_face(_styled(name, False, False)).covers(needed)]
 
 
+@cache
 def _styled(family: str, bold: bool, italic: bool) -> FontFile:
     """The family's face nearest to a style."""
     return min(families()[family], key=lambda font: (font.italic != italic, font.bold != bold))
@@ -189,27 +190,29 @@ def _styled(family: str, bold: bool, italic: bool) -> FontFile:
 def chain(wanted: tuple[str, ...], bold: bool, italic: bool, language: str) -> tuple[FontFile, ...]:
     """Faces in the order in which they are tried: the wanted families, then all others.
 
-    Raises `OptionError` when none of the wanted families nor any other font is installed.
+    Raises `OptionError` when no font is installed.
     """
     known = families()
-    own = [name for name in wanted if name in known]
     if not known:
         raise OptionError("no fonts are installed: install some, such as Debian's fonts-noto-core")
+    own = [name for name in wanted if name in known]
     serif = bool(own) and _styled(own[0], False, False).serif
-    others = sorted(
-        (name for name in known if name not in own), key=lambda name: _rank(name, serif, language)
-    )
+    others = (name for name in _by_rank(serif, han_shape(language)) if name not in own)
     return tuple(_styled(name, bold, italic) for name in [*own, *others])
 
 
-def _rank(family: str, serif: bool, language: str) -> tuple[int, int, bool, bool, str]:
+@cache
+def _by_rank(serif: bool, han: str) -> tuple[str, ...]:
+    """All families, the likeliest to stand in for others first."""
+    return tuple(sorted(families(), key=lambda name: _rank(name, serif, han)))
+
+
+def _rank(family: str, serif: bool, han: str) -> tuple[int, int, bool, bool, str]:
     """The lower, the earlier a family stands in for others."""
     regular = _styled(family, False, False)
     special = len(_SPECIAL.findall(family)) + 2 * (not regular.ordinary)
-    han = 0
-    if "CJK" in family:
-        han = 1 if family.endswith(han_shape(language)) else 2
-    return special, han, not family.startswith("Noto"), regular.serif != serif, family
+    other_han = 0 if "CJK" not in family else 1 if family.endswith(han) else 2
+    return special, other_han, not family.startswith("Noto"), regular.serif != serif, family
 
 
 @lru_cache(maxsize=4096)

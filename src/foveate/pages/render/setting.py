@@ -181,10 +181,12 @@ class Setting:
         faces = known.traits[self.shapes, FACE].tolist()
         return [known.faces[f].file.family if d else "" for f, d in zip(faces, drawn, strict=True)]
 
-    @property
+    @cached_property
     def missing(self) -> list[tuple[str, int]]:
         """Characters that no font has, and where they stand in the paragraph."""
-        lost = []
+        lost: list[tuple[str, int]] = []
+        if not shaping.shapes.missing:
+            return lost
         for shape, start in zip(self.shapes.tolist(), self.starts.tolist(), strict=True):
             for place, char in enumerate(
                 shaping.shapes.texts[shape] if shape in shaping.shapes.missing else ""
