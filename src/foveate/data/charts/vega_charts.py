@@ -175,8 +175,9 @@ class _Specification:
         if name in names:
             colors = [color for _, color in self.drawing.legend]
             scale = {"domain": names, "range": colors}
-            color = {"datum": name, "type": "nominal", "scale": scale, "legend": self._legend()}
+            color = {"field": "s", "type": "nominal", "scale": scale, "legend": self._legend()}
             encoding = encoding | {"color": color}
+            rows = [row | {"s": name} for row in rows]
             mark = {key: value for key, value in mark.items() if key != "color"}
         return {"data": {"values": rows}, "mark": mark, "encoding": encoding}
 
