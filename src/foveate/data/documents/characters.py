@@ -9,7 +9,7 @@ import ctypes
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from foveate.document import Box
@@ -299,8 +299,3 @@ def overlap(one: Box, other: Box) -> float:
     across = min(one.x1, other.x1) - max(one.x0, other.x0)
     down = min(one.y1, other.y1) - max(one.y0, other.y0)
     return across * down if across > 0 and down > 0 else 0.0
-
-
-def moved(word: Word, box: Box) -> Word:
-    """The word at another place."""
-    return replace(word, box=box)

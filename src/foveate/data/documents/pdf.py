@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -72,9 +71,9 @@ class PdfMaker:
         file, page = self._pages[number]
         source = f"{file.name}:{page}"
         try:
-            with self._opened(file) as document:
+            with open_pdf(file, self._limits) as document:
                 image, text = document.open_page(page, self._side)
-                edges = [document.bands(other) for other in _near(page, len(document))]
+                edges = [document.bands(other) for other in edge_pages(page, len(document))]
         except FoveateError as error:
             return Skipped(self.kind, source, _reason(error, file), number)
         problem = grades.unreadable(text)
@@ -130,18 +129,10 @@ class PdfMaker:
 
     def _count(self, file: Path) -> int:
         try:
-            with self._opened(file) as document:
+            with open_pdf(file, self._limits) as document:
                 return len(document)
         except FoveateError:
             return 0  # `make` says why
-
-    @contextmanager
-    def _opened(self, file: Path) -> Iterator[PdfText]:
-        document = open_pdf(file, self._limits)
-        try:
-            yield document
-        finally:
-            document.close()
 
 
 def files_of(
@@ -181,7 +172,8 @@ def open_pdf(file: Path, limits: Limits) -> PdfText:
     return document
 
 
-def _near(page: int, count: int) -> Iterator[int]:
+def edge_pages(page: int, count: int) -> Iterator[int]:
+    """The pages whose edges are compared with those of a page."""
     return (page + step for step in _NEIGHBOURS if 1 <= page + step <= count)
 
 

@@ -44,6 +44,12 @@ class PageText:
 class PdfText(PdfPages):
     """The pages of one PDF with their text. Annotations and form fields are left out: they have none."""
 
+    def __enter__(self) -> PdfText:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
     def open_page(self, number: int, side: int) -> tuple[Image.Image, PageText]:
         """Page `number` in RGB, with a long side of `side` pixels or of what 300 dpi gives, and its text.
 
