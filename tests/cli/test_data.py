@@ -77,7 +77,7 @@ def test_the_default_says_what_it_leaves_out(
     kinds = [kind for kind in RECIPES["default"].kinds if kind in KINDS]
     monkeypatch.setitem(RECIPES, "default", type(RECIPES["default"])("", tuple(kinds), False))
     assert main(["data", "make", "default", "--out", "set", "--count", "3"]) == 0
-    left = "rendered, pdf, word, scene, scene-text, general, text"
+    left = "rendered, pdf, word, scene, scene-text, labelled, general, text"
     assert f"(without their sources: {left})" in capsys.readouterr().err
 
 

@@ -43,7 +43,7 @@ def test_what_is_absent_leaves_its_share_to_its_nearest() -> None:
 def test_the_default_takes_what_has_its_sources(corpus: Path) -> None:
     present, absent = kinds_of("default", Sources())
     assert present == ["chart", "chemistry", "geometry", "shapes"]
-    assert absent == ["rendered", "pdf", "word", "scene", "scene-text", "general", "text"]
+    assert absent == ["rendered", "pdf", "word", "scene", "scene-text", "labelled", "general", "text"]
     present, _ = kinds_of("default", Sources(text=(corpus,)))
     assert {"rendered", "scene-text", "text"} <= set(present)
 

@@ -66,6 +66,7 @@ def _add_sources(add: Callable[..., object]) -> None:
     add("--pdfs", metavar="DIR", type=Path, help="PDF files")
     add("--docx", metavar="DIR", type=Path, help="Word files")
     add("--photos", metavar="DIR", type=Path, help="photographs with text in them")
+    add("--labelled", metavar="DIR", type=Path, help="shards of foveate data label")
     add("--smiles", metavar="FILE", type=Path, help="molecules or reactions, one a line")
     add("--images", metavar="DIR", type=Path, help="photographs that the annotations are about")
     add("--annotations", "--coco", metavar="FILE", type=Path, nargs="+", default=[], help=notes)
@@ -157,6 +158,7 @@ def _sources(options: argparse.Namespace) -> "Sources":
         pdfs=options.pdfs,
         docx=options.docx,
         photos=options.photos,
+        labelled=options.labelled,
         smiles=options.smiles,
         images=options.images,
         annotations=tuple(options.annotations),

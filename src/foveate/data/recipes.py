@@ -35,6 +35,7 @@ class Sources:
     docx: Path | None = None
     photos: Path | None = None
     smiles: Path | None = None
+    labelled: Path | None = None
     images: Path | None = None
     annotations: tuple[Path, ...] = ()
     tokenizer: Path | None = None
@@ -72,6 +73,7 @@ OPTIONS: dict[str, str] = {
     "docx": "--docx DIR",
     "photos": "--photos DIR",
     "smiles": "--smiles FILE",
+    "labelled": "--labelled DIR",
     "images": "--images DIR",
     "annotations": "--annotations FILE",
     "tokenizer": "--tokenizer DIR",
@@ -123,6 +125,13 @@ def _scene_text(sources: Sources) -> Maker:
     return ComposedSceneMaker(sources.text)
 
 
+def _labelled(sources: Sources) -> Maker:
+    from foveate.data.labelled import LabelledMaker
+
+    assert sources.labelled is not None
+    return LabelledMaker(sources.labelled)
+
+
 def _chart(sources: Sources) -> Maker:
     from foveate.data.charts import ChartMaker
 
@@ -166,6 +175,7 @@ KINDS: dict[str, Kind] = {
     "word": Kind("ocr1", "pages of .docx files, drawn by LibreOffice", 3, _word, ("docx",)),
     "scene": Kind("ocr1", "photographs, labelled by an OCR engine", 20, _scene, ("photos",)),
     "scene-text": Kind("ocr1", "text composed into pictures, in perspective", 10, _scene_text, ("text",)),
+    "labelled": Kind("ocr1", "pages that foveate data label has kept", 10, _labelled, ("labelled",)),
     "chart": Kind("ocr2", "charts and their numbers as HTML tables", 10, _chart),
     "chemistry": Kind("ocr2", "molecules and reactions as SMILES", 5, _chemistry, takes=("smiles",)),
     "geometry": Kind("ocr2", "plane figures as dictionaries", 1, _geometry),

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -168,6 +169,14 @@ def read_rows(shard: Path, columns: list[str] | None = None) -> Iterator[dict[st
             with _reading(shard):
                 rows = file.read_row_group(index, columns=columns).to_pylist()
             yield from rows
+
+
+@lru_cache(maxsize=2)
+def read_group(shard: Path, index: int) -> list[dict[str, Any]]:
+    """The rows of one group of a shard; the last two are kept, since what is asked next is often near."""
+    with opened(shard) as file, _reading(shard):
+        rows: list[dict[str, Any]] = file.read_row_group(index).to_pylist()
+    return rows
 
 
 def read_row(shard: Path, index: int) -> dict[str, Any]:
