@@ -291,6 +291,15 @@ def test_printed_numbers_are_the_answer() -> None:
     assert seen > 5
 
 
+def test_every_tick_is_written_at_vegas_axis() -> None:
+    vl_convert = pytest.importorskip("vl_convert")
+    scale = Scale(Decimal("2500"), -2, 3, Decimal("500"), commas=True)
+    made = chart("bar", {"": [-2500, 5000, 7000]}, scale=scale)
+    svg = vl_convert.vegalite_to_svg(specification(lay_out(made, plain_style())), "5.21")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert {"-5,000", "-2,500", "0", "2,500", "5,000", "7,500", "A", "B", "C"} <= set(texts)
+
+
 def test_numbers_are_written_as_the_axis_writes_them() -> None:
     scale = Scale(Decimal("2500"), 0, 4, Decimal("500"), commas=True)
     assert [scale.tick_text(tick) for tick in scale.ticks] == ["0", "2,500", "5,000", "7,500", "10,000"]

@@ -120,15 +120,13 @@ class Drawing:
         return tuple((float(n), category) for n, category in enumerate(chart.categories))
 
     @property
-    def along_angle(self) -> int:
-        """Degrees by which the categories' names are turned to stand beside each other: 0, 45 or 90."""
+    def turned(self) -> bool:
+        """Whether the categories' names are turned by 45 degrees to stand beside each other."""
         if self.chart.horizontal or self.chart.form == "scatter":
-            return 0
+            return False
         room = self.style.plot_width / (self.along[1] - self.along[0])
-        longest = max(len(category) for category in self.chart.categories) * self.style.text * 0.62 + 6
-        if longest <= room:
-            return 0
-        return 45 if room >= self.style.text * 1.7 else 90
+        longest = max(len(category) for category in self.chart.categories)
+        return longest * self.style.text * 0.62 + 6 > room
 
 
 def lay_out(chart: Chart, style: Style) -> Drawing:
@@ -196,8 +194,20 @@ def _lines(chart: Chart, style: Style) -> Iterator[Mark]:
         yield from _curve(chart, style, n)
         if chart.printed:
             for at, value in enumerate(series.values):
-                label = _beyond(chart, style, (at, float(value)), chart.scale.text(value))
-                yield replace(label, shift=(0, -5 - style.line_width))
+                yield _beside(style, _numbers(series.values), at, chart.scale.text(value))
+
+
+def _beside(style: Style, values: tuple[float, ...], at: int, text: str) -> Label:
+    """A number beside its point, on the side that the line leaves free."""
+    value, away = values[at], 5 + style.line_width
+    label = Label((at, value), text, style.around.ink, down="bottom", shift=(0, -away))
+    before, after = values[max(at - 1, 0)], values[min(at + 1, len(values) - 1)]
+    if before <= value >= after:
+        return label
+    if before >= value <= after:
+        return replace(label, down="top", shift=(0, away))
+    rising = before < after
+    return replace(label, across="right" if rising else "left", shift=(-4 if rising else 4, 1 - away))
 
 
 def _bar_group(chart: Chart, style: Style, count: int) -> Iterator[Mark]:

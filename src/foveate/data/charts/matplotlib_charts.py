@@ -204,8 +204,7 @@ class _Painter:
         if chart.horizontal:
             axes.invert_yaxis()
         for side, (_, ticks) in sides.items():
-            angle = drawing.along_angle if side == "x" else 0
-            self._ticks(axes, side, ticks, angle)
+            self._ticks(axes, side, ticks, turned=side == "x" and drawing.turned)
             getattr(axes, f"set_{side}label")(
                 titles[side], fontproperties=self.font(1), color=self.style.around.ink
             )
@@ -217,18 +216,16 @@ class _Painter:
         scale = self.chart.line_scale
         assert scale is not None
         axes.set(ylim=(float(scale.low), float(scale.high)))
-        self._ticks(axes, "y", tuple((float(tick), scale.tick_text(tick)) for tick in scale.ticks), 0)
+        self._ticks(axes, "y", tuple((float(tick), scale.tick_text(tick)) for tick in scale.ticks), False)
         axes.set_ylabel(self.chart.line_title, fontproperties=self.font(1), color=self.style.around.ink)
         self._frame(axes, right=True)
 
-    def _ticks(self, axes: Axes, side: str, ticks: tuple[tuple[float, str], ...], angle: int) -> None:
+    def _ticks(self, axes: Axes, side: str, ticks: tuple[tuple[float, str], ...], turned: bool) -> None:
         around = self.style.around
         axis = axes.xaxis if side == "x" else axes.yaxis
-        turned = (
-            {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if angle == 45 else {"rotation": angle}
-        )
+        turn: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if turned else {}
         places, texts = [at for at, _ in ticks], [text for _, text in ticks]
-        axis.set_ticks(places, texts, fontproperties=self.font(0.9), **turned)
+        axis.set_ticks(places, texts, fontproperties=self.font(0.9), **turn)
         length = 0 if self.style.frame == "none" else 3.5
         axis.set_tick_params(colors=around.ink, length=length, width=0.8)
         of_values = (side == "x") == self.chart.horizontal
@@ -336,15 +333,15 @@ class _Painter:
             values, along, titles = along, values, {"x": titles["y"], "y": titles["x"]}
         reach, height = 2 * TICK, text * 1.2
         wide = max(map(self._width, along))
-        angle = self.drawing.along_angle
-        turned = {0: height, 45: (wide + height) * 0.72, 90: wide}[angle]
-        bottom = reach + turned + (height + 6 if titles["x"] else 0)
+        turned = self.drawing.turned
+        tall = (wide + height) * 0.72 if turned else height
+        bottom = reach + tall + (height + 6 if titles["x"] else 0)
         left = reach + max(map(self._width, values)) + (height + 6 if titles["y"] else 0)
-        right = wide / 2 if not angle else height
+        right = height if turned else wide / 2
         if chart.line_scale is not None:
             lines = [chart.line_scale.tick_text(tick) for tick in chart.line_scale.ticks]
             right = reach + max(map(self._width, lines)) + height + 6
-        return max(left, turned * 0.72 if angle == 45 else 0), right, height / 2, bottom
+        return max(left, tall * 0.72 if turned else 0.0), right, height / 2, bottom
 
     def _width(self, text: str) -> float:
         """Pixels of a tick's text."""

@@ -219,7 +219,8 @@ class _Draft:
         if self._chance(0.25):  # an axis that does not begin at zero
             above = self._between(2, 20)
             scale = Scale(scale.tick, above, above + scale.last, scale.step, scale.commas)
-        columns = [self._values(scale, len(categories[1])) for _ in range(count)]
+        floor = 0.16 if printed else 0.06  # a number may stand below its point
+        columns = [self._values(scale, len(categories[1]), floor) for _ in range(count)]
         return replace(self._table("line", scale, categories, columns), printed=printed)
 
     def _bar(self) -> Chart:

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from foveate.data.charts.fonts import font_folder
-from foveate.data.charts.marks import Band, Bar, Dots, Drawing, Label, Line, Mark, Wedge
+from foveate.data.charts.marks import DASHES, Band, Bar, Dots, Drawing, Label, Line, Mark, Wedge
 from foveate.data.charts.picture import Picture
 from foveate.document import Box
 from foveate.errors import OptionError
@@ -178,8 +178,15 @@ class _Specification:
             color = {"field": "s", "type": "nominal", "scale": scale, "legend": self._legend()}
             encoding = encoding | {"color": color}
             rows = [row | {"s": name} for row in rows]
+            if self.chart.form in ("line", "radar") and self.style.dashes and mark["type"] == "line":
+                encoding |= {"strokeDash": self._dashes(color)}  # so that the legend shows them
             mark = {key: value for key, value in mark.items() if key != "color"}
         return {"data": {"values": rows}, "mark": mark, "encoding": encoding}
+
+    def _dashes(self, color: Spec) -> Spec:
+        """The colours' encoding with a dash for each name."""
+        dashes = [list(DASHES[n % len(DASHES)]) or [1, 0] for n in range(len(self.drawing.legend))]
+        return color | {"scale": {"domain": color["scale"]["domain"], "range": dashes}}
 
     # The axes.
 
@@ -213,10 +220,11 @@ class _Specification:
         if self.drawing.is_round:
             return channel
         grid = not second and (self.style.grid == "both" or (self.style.grid == "values" and values))
-        texts = {f"{at:.6g}": text for at, text in ticks}
+        first, step = ticks[0][0], ticks[1][0] - ticks[0][0] if len(ticks) > 1 else 1.0
+        texts = json.dumps([text for _, text in ticks])
         channel["axis"] = {
             "values": [at for at, _ in ticks],
-            "labelExpr": f"{json.dumps(texts)}[format(datum.value, '.6~g')]",
+            "labelExpr": f"{texts}[round((datum.value - ({first})) / {step})]",
             "title": title or None,
             "grid": grid,
             **({} if values else self._turned()),
@@ -226,14 +234,9 @@ class _Specification:
         return channel
 
     def _turned(self) -> Spec:
-        angle = self.drawing.along_angle
-        if not angle:
+        if not self.drawing.turned:
             return {}
-        return {
-            "labelAngle": -angle,
-            "labelAlign": "right",
-            "labelBaseline": "middle" if angle == 90 else "top",
-        }
+        return {"labelAngle": -45, "labelAlign": "right", "labelBaseline": "top"}
 
     def _line(self, values: bool) -> Spec:
         frame = self.style.frame
