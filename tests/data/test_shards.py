@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from PIL import Image
 from foveate.data import recipes
 from foveate.data.check import check_folder, check_markup, check_row
 from foveate.data.making import make_shards
-from foveate.data.mixture import Each, Mixture, Part, Plan
+from foveate.data.mixture import Each, Mixture, Part
 from foveate.data.sample import Region, Sample, Skipped, Task, Turn, ask, dice
 from foveate.data.schema import FORMATS, from_row, json_schema, to_row
 from foveate.data.shapes import ShapesMaker
@@ -76,8 +75,8 @@ def wanted(count: int = 50, size: int = 20, format: str = "png", **recipe: objec
     return Manifest({"name": "test", **recipe}, count, size, format)
 
 
-def dots(count: int = 50, size: int = 20, gap: int = 0, seed: int = 0) -> tuple[partial[Plan], Manifest]:
-    return partial(Mixture, (Part(Dots(gap=gap)),), seed), wanted(count, size, seed=seed)
+def dots(count: int = 50, size: int = 20, gap: int = 0, seed: int = 0) -> tuple[Mixture, Manifest]:
+    return Mixture((Part(Dots(gap=gap)),), seed), wanted(count, size, seed=seed)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -176,8 +175,8 @@ def test_the_schema_describes_the_rows(tmp_path: Path) -> None:
 
 
 def test_the_manifest_says_what_is_there(tmp_path: Path) -> None:
-    build, run = dots(45, 20, gap=7)
-    made = make_shards(tmp_path, build, run)
+    plan, run = dots(45, 20, gap=7)
+    made = make_shards(tmp_path, plan, run)
     assert made == read_manifest(tmp_path) and made.complete and made.rows == 45
     assert [(s.start, s.stop, s.rows, s.skipped) for s in made.shards] == [
         (0, 20, 20, 3),
@@ -203,7 +202,7 @@ def test_what_is_skipped_is_noted_and_replaced(tmp_path: Path) -> None:
 
 
 def test_each_leaves_gaps(tmp_path: Path) -> None:
-    make_shards(tmp_path, lambda: Each((Dots(size=45, gap=7),)), wanted(45, 20))
+    make_shards(tmp_path, Each((Dots(size=45, gap=7),)), wanted(45, 20))
     numbers = sorted(sample.number for sample in read_samples(tmp_path))
     assert numbers == [n for n in range(45) if n % 7]
 
@@ -227,36 +226,35 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
 
 
 def test_several_workers_write_the_same_bytes(tmp_path: Path) -> None:
-    build = partial(recipes.plan, "shapes", recipes.Sources(), 3, 40)
+    plan = recipes.plan("shapes", recipes.Sources(), 3)
     done: list[int] = []
-    make_shards(tmp_path / "one", build, wanted(40, 8), 1)
-    made = make_shards(tmp_path / "two", build, wanted(40, 8), 2, done.append)
+    make_shards(tmp_path / "one", plan, wanted(40, 8), 1)
+    made = make_shards(tmp_path / "two", plan, wanted(40, 8), 2, done.append)
     assert contents(tmp_path / "one") == contents(tmp_path / "two") and len(made.shards) == 5
     assert done[0] == 0 and done == sorted(done)
     assert made == read_manifest(tmp_path / "one")
 
 
-def _fail() -> Plan:
-    raise OptionError("no such plan")
-
-
 def test_an_error_in_a_worker_reaches_the_user(tmp_path: Path) -> None:
-    sources = recipes.Sources(text=(tmp_path / "missing.txt",))
-    with pytest.raises(SourceNotFound, match=re.escape("missing.txt")):
-        make_shards(tmp_path, partial(recipes.plan, "text", sources, 0, 40), wanted(40, 8), 2)
+    text = tmp_path / "en.txt"
+    text.write_text("Plain words, line after line.\n" * 3000)
+    plan = recipes.plan("text", recipes.Sources(text=(text,), tokens=64))
+    text.unlink()
+    with pytest.raises(SourceNotFound, match=re.escape("en.txt cannot be opened")):
+        make_shards(tmp_path / "out", plan, wanted(40, 8), 2)
 
 
 def test_a_finished_run_makes_nothing_again(tmp_path: Path) -> None:
-    build, run = dots(45, 20)
-    made = make_shards(tmp_path, build, run)
+    plan, run = dots(45, 20)
+    made = make_shards(tmp_path, plan, run)
     before = {path: path.stat().st_mtime_ns for path in shard_files(tmp_path)}
-    assert make_shards(tmp_path, _fail, run) == made
+    assert make_shards(tmp_path, Mixture((Part(Dots(gap=1)),)), run) == made  # this one makes nothing
     assert before == {path: path.stat().st_mtime_ns for path in shard_files(tmp_path)}
 
 
 def test_missing_broken_and_unknown_shards_on_resuming(tmp_path: Path) -> None:
-    build, run = dots(100, 20)
-    make_shards(tmp_path, build, run)
+    plan, run = dots(100, 20)
+    make_shards(tmp_path, plan, run)
     whole, first = contents(tmp_path), shard_files(tmp_path)
     first[0].unlink()
     first[1].write_bytes(first[1].read_bytes()[:-100])
@@ -266,7 +264,7 @@ def test_missing_broken_and_unknown_shards_on_resuming(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text(json.dumps(manifest))
     (tmp_path / ".samples-000000-of-000005.parquet.1.partial").write_bytes(b"half")
     kept = first[4].stat().st_mtime_ns
-    assert make_shards(tmp_path, build, run).complete
+    assert make_shards(tmp_path, plan, run).complete
     assert contents(tmp_path) == whole and first[4].stat().st_mtime_ns == kept
     assert not list(tmp_path.glob(".*.partial"))
 
@@ -281,11 +279,11 @@ def test_missing_broken_and_unknown_shards_on_resuming(tmp_path: Path) -> None:
     ],
 )
 def test_another_run_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
-    build, run = dots(45, 20)
-    make_shards(tmp_path, build, run)
+    plan, run = dots(45, 20)
+    make_shards(tmp_path, plan, run)
     before = contents(tmp_path)
     with pytest.raises(OptionError, match=message):
-        make_shards(tmp_path, build, replace(run, **change))
+        make_shards(tmp_path, plan, replace(run, **change))
     assert contents(tmp_path) == before
 
 
@@ -297,10 +295,10 @@ def test_shards_without_a_manifest_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
-    build, run = dots(3, 2)
+    plan, run = dots(3, 2)
 
     def again() -> Iterator[Outcome]:
-        make_shards(tmp_path, build, run)
+        make_shards(tmp_path, plan, run)
         yield from ()
 
     @dataclass(frozen=True)
@@ -310,7 +308,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
             return super().make(number, seed)
 
     with pytest.raises(OptionError, match="another process"):
-        make_shards(tmp_path, lambda: Mixture((Part(Meddler()),)), run)
+        make_shards(tmp_path, Mixture((Part(Meddler()),)), run)
 
 
 def test_an_error_leaves_no_half_shard(tmp_path: Path) -> None:
@@ -346,8 +344,8 @@ def _killed(folder: Path, kills: int, count: int, size: int, workers: int) -> in
 def _nothing_lost_or_twice(tmp_path: Path, kills: int, count: int, size: int, workers: int) -> None:
     hits = _killed(tmp_path / "killed", kills, count, size, workers)
     assert hits >= kills - 1
-    build = partial(recipes.plan, "shapes", recipes.Sources(), 0, count)
-    make_shards(tmp_path / "whole", build, Manifest({}, count, size, "png"))
+    plan = recipes.plan("shapes", recipes.Sources())
+    make_shards(tmp_path / "whole", plan, Manifest({}, count, size, "png"))
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
     positions = [row["position"] for shard in shard_files(tmp_path / "killed") for row in read_rows(shard)]
     assert positions == list(range(count))
@@ -426,8 +424,8 @@ def test_check_finds_damage_to_files(tmp_path: Path) -> None:
 
 
 def test_check_says_what_is_still_to_be_made(tmp_path: Path) -> None:
-    build, run = dots(80, 20)
-    made = make_shards(tmp_path, build, run)
+    plan, run = dots(80, 20)
+    made = make_shards(tmp_path, plan, run)
     values = json.loads((tmp_path / MANIFEST).read_text())
     values["shards"].pop()
     (tmp_path / MANIFEST).write_text(json.dumps(values))

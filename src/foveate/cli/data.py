@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,13 +127,12 @@ def make(options: argparse.Namespace) -> int:
     from foveate.data.shards import Manifest
 
     sources = _sources(options)
-    build = partial(recipes.plan, options.recipe, sources, options.seed, options.count)
-    plan = build()
+    plan = recipes.plan(options.recipe, sources, options.seed, options.count)
     count = options.count or plan.size or recipes.COUNT
     recipe = {"name": options.recipe, "sources": sources.describe(), **plan.describe()}
     wanted = Manifest(recipe, count, options.shard_size, options.format)
     with _bar(count, "sample", options.quiet) as progress:
-        made = make_shards(options.out, build, wanted, options.workers or _cores(), progress)
+        made = make_shards(options.out, plan, wanted, options.workers or _cores(), progress)
     if not options.quiet:
         _, absent = recipes.kinds_of(options.recipe, sources)
         print(_summary(made, options.out, absent), file=sys.stderr)

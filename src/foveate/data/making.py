@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
@@ -36,23 +37,21 @@ LOCK = ".lock"
 STOPPED = -(1 << 62)  # of the counter that workers share: they give up at their next sample
 MANIFEST_SECONDS = 2.0  # between two manifests of a running run; shards that it does not know are recovered
 
-Build = Callable[[], Plan]  # called once in each process, so it has to be picklable when there are several
 Progress = Callable[[int], None]  # is told how many positions are done
 
 
 def make_shards(
-    folder: Path, build: Build, wanted: Manifest, workers: int = 1, progress: Progress = lambda done: None
+    folder: Path, plan: Plan, wanted: Manifest, workers: int = 1, progress: Progress = lambda done: None
 ) -> Manifest:
     """Writes the shards of a plan that are missing in a folder, and returns the whole manifest.
 
-    `wanted` says what run it is; its own shards do not matter. Raises `OptionError` when the folder holds
-    another run, or when another process writes there.
+    `wanted` says what run it is; its own shards do not matter. With several workers the plan is pickled.
+    Raises `OptionError` when the folder holds another run, or when another process writes there.
     """
     with _running(folder, wanted, progress) as run:
         if workers > 1 and len(run.missing) > 1:
-            run.write_apart(build, min(workers, len(run.missing)))
-        elif run.missing:
-            plan = build()
+            run.write_apart(plan, min(workers, len(run.missing)))
+        else:
             run.write_here(lambda positions: _outcomes(plan, positions))
         return run.finish()
 
@@ -138,11 +137,11 @@ class _Run:
         write_manifest(self.folder, self.manifest)
         return self.manifest
 
-    def write_apart(self, build: Build, workers: int) -> None:
+    def write_apart(self, plan: Plan, workers: int) -> None:
         """A shard to each process at a time. Processes are started anew: no lock or thread comes along."""
         context = multiprocessing.get_context("spawn")
         counter = context.Value("q", 0)
-        pool = ProcessPoolExecutor(workers, context, _start, (build, counter))
+        pool = ProcessPoolExecutor(workers, context, _start, (pickle.dumps(plan), counter))
         try:
             with pool:
                 self._collect(pool, counter)
@@ -154,9 +153,9 @@ class _Run:
 
     def _collect(self, pool: ProcessPoolExecutor, counter: Synchronized[int]) -> None:
         start = self.done
-        plan = replace(self.manifest, shards=())
+        run = replace(self.manifest, shards=())
         waiting: set[Future[Shard]] = {
-            pool.submit(_make_apart, self.folder, plan, positions) for positions in self.missing
+            pool.submit(_make_apart, self.folder, run, positions) for positions in self.missing
         }
         try:
             while waiting:
@@ -199,11 +198,11 @@ def _write(
 _worker: dict[str, Any] = {}
 
 
-def _start(build: Build, counter: Synchronized[int]) -> None:
+def _start(plan: bytes, counter: Synchronized[int]) -> None:
     """Readies a worker. The key that interrupts reaches every process: the parent alone answers it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker.update(build=build, counter=counter)
+    _worker.update(pickled=plan, counter=counter)
 
 
 def _end_with_parent() -> None:
@@ -216,7 +215,7 @@ def _end_with_parent() -> None:
 
 def _make_apart(folder: Path, manifest: Manifest, positions: range) -> Shard:
     if "plan" not in _worker:  # here rather than at the start, so that an error reaches the user
-        _worker["plan"] = _worker["build"]()
+        _worker["plan"] = pickle.loads(_worker["pickled"])
     return _write(folder, manifest, positions, _outcomes(_worker["plan"], positions), _count)
 
 
