@@ -361,6 +361,14 @@ def test_the_same_pixels_in_another_process() -> None:
     assert len(set(digests)) == 4
 
 
+def test_a_forked_process_is_told_and_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = chart("pie", {"": [1, 2]})
+    painted(made, "vega")
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    with pytest.raises(OptionError, match="spawn"):
+        painted(made, "vega")
+
+
 @pytest.mark.parametrize("renderer", RENDERERS)
 def test_fonts_make_a_difference(renderer: Renderer) -> None:
     made = chart("bar", {"": [10, 20]})

@@ -97,7 +97,8 @@ class _Painter:
         self.canvas.draw()
         pixels = np.asarray(self.canvas.buffer_rgba())  # (H, W, RGBA)
         plot = self.axes.get_window_extent()
-        box = Box(plot.x0, self.style.height - plot.y1, plot.x1, self.style.height - plot.y0)
+        height = self.style.height
+        box = Box(float(plot.x0), float(height - plot.y1), float(plot.x1), float(height - plot.y0))
         image = Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
         return Picture(image, box)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from dataclasses import replace
 from functools import cache, singledispatchmethod
@@ -27,13 +28,23 @@ Spec = dict[str, Any]
 
 
 @cache
-def _converter() -> Any:
-    """vl-convert with the fonts that matplotlib carries, so that faces do not depend on the machine."""
+def _started() -> tuple[Any, int]:
+    """vl-convert with the fonts that matplotlib carries, so that faces do not depend on the machine.
+
+    Also the process that its engine runs in.
+    """
     try:
         import vl_convert
     except ImportError:
         raise OptionError("charts need vl-convert: pip install 'foveate[data]'") from None
     vl_convert.register_font_directory(str(font_folder()))
+    return vl_convert, os.getpid()
+
+
+def _converter() -> Any:
+    vl_convert, process = _started()
+    if process != os.getpid():  # the engine's thread is not there, and it would be waited for without end
+        raise OptionError("vl-convert does not outlive a fork: start workers with 'spawn' or 'forkserver'")
     return vl_convert
 
 
