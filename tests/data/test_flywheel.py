@@ -68,6 +68,13 @@ def test_what_is_believed(labels: list[Label], kept: bool, reason: str) -> None:
     assert (verdict.kept, verdict.reason) == (kept, reason)
 
 
+def test_boxes_do_not_count() -> None:
+    labels = [Label(f"<|ref|>text<|/ref|><|det|>[[{n}, 10, 500, 90]]<|/det|>\n{LONG}") for n in (5, 300)]
+    assert judge(labels, Rules(agreement=1.0)).agreement == 1
+    lines = [Label(f"<|ref|>{LONG}<|/ref|><|det|>[[{n}, 10, 500, 90]]<|/det|>") for n in (5, 300)]
+    assert judge([*lines, Label(LONG)], Rules(agreement=1.0), "ocr").kept
+
+
 def test_two_readers() -> None:
     first = Scripted([Label(f"{LONG} {n}", 0.5) for n in range(5)], "first")
     second = Scripted([Label(f"{LONG} {n}" if n != 2 else "Nothing.") for n in range(5)], "second")

@@ -16,12 +16,14 @@ from foveate.errors import FoveateError, InputError, OptionError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from foveate.data.flywheel import Flywheel, Label
+    from foveate.data.annotator import Annotator
+    from foveate.data.flywheel import Flywheel, Label, Labeller
     from foveate.data.flywheel import Page as Found
     from foveate.data.shards import Outcome
     from foveate.engine.reader import Reader
     from foveate.pages.image import Limits
 
+RAPIDOCR = "rapidocr"
 # Their answers are whole pages; to locate or describe something is no reading that two could agree on.
 PROMPTS = ("markdown", "ocr", "text", "figure")
 
@@ -41,7 +43,7 @@ def add_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     add("--prompt", choices=PROMPTS, default="markdown", help="(default: markdown)")
     add("--mode", metavar="NAME", default="auto", help="as of foveate read (default: auto)")
     add("--model", default="nano", help="whose words are kept (default: nano)")
-    add("--second", metavar="MODEL", help="a model that has to agree")
+    add("--second", metavar="MODEL", help="a model that has to agree, or rapidocr")
     add("--second-mode", metavar="NAME", help="that the second reads in (default: as the first)")
     add("--agreement", metavar="A", type=float, default=0.95, help="of two, 0 to 1 (default: 0.95)")
     add("--confidence", metavar="C", type=float, default=0.9, help="of one, 0 to 1 (default: 0.9)")
@@ -96,11 +98,32 @@ class ModelLabeller:
         return [Label(page.raw, page.confidence, page.stop) for _, page in in_order]
 
 
-def _readers(options: argparse.Namespace) -> list[ModelLabeller]:
+@dataclass(frozen=True)
+class AnnotatorLabeller:
+    """An OCR engine as a labeller: it says the lines of a page, without layout."""
+
+    annotator: "Annotator"
+
+    @property
+    def name(self) -> str:
+        return self.annotator.name
+
+    def label(self, images: "Sequence[Image.Image]", prompt: str) -> "list[Label]":
+        from foveate.data.flywheel import Label
+
+        pages = (self.annotator.annotate(image) for image in images)
+        return [Label("\n".join(region.text for region in regions)) for regions in pages]
+
+
+def _readers(options: argparse.Namespace) -> "list[Labeller]":
     """The model, and the second one; the same model is loaded once."""
     first = load_reader(options.model, options.device)
-    labellers = [ModelLabeller(first, options.model, options.mode)]
-    if options.second is not None:
+    labellers: list[Labeller] = [ModelLabeller(first, options.model, options.mode)]
+    if options.second == RAPIDOCR:
+        from foveate.data.annotator import RapidAnnotator
+
+        labellers.append(AnnotatorLabeller(RapidAnnotator()))
+    elif options.second is not None:
         same = options.second == options.model
         second = first if same else load_reader(options.second, options.device)
         labellers.append(ModelLabeller(second, options.second, options.second_mode or options.mode))

@@ -18,6 +18,7 @@ from PIL import Image
 
 from foveate.data.sample import Region, Sample, Skipped, ask
 from foveate.data.shards import Outcome, read_note, read_rows, shard_files
+from foveate.document import GRID
 from foveate.errors import OptionError
 from foveate.pages.markup import parse
 
@@ -79,15 +80,21 @@ def agreement(one: str, other: str) -> float:
     return float(Levenshtein.normalized_similarity(" ".join(one.split()), " ".join(other.split())))
 
 
-def judge(labels: Sequence[Label], rules: Rules) -> Verdict:
-    """Whether the first label is kept; a second one is a witness."""
+def words_of(text: str, prompt: str) -> str:
+    """What a label says without its boxes, which two readers never put at the same places."""
+    return "\n".join(block.text for block in parse(text, GRID, GRID, prompt=prompt))
+
+
+def judge(labels: Sequence[Label], rules: Rules, prompt: str = "markdown") -> Verdict:
+    """Whether the first label is kept; the others are witnesses to its words."""
     label, *witnesses = labels
     if label.stop != "end":
         return Verdict(False, f"the reading ended by {label.stop}")
     if len("".join(label.text.split())) < rules.shortest:
         return Verdict(False, "the text is too short")
     if witnesses:
-        least = min(agreement(label.text, witness.text) for witness in witnesses)
+        said, *heard = (words_of(each.text, prompt) for each in labels)
+        least = min(agreement(said, words) for words in heard)
         if least >= rules.agreement:
             return Verdict(True, "the readers agree", least)
         return Verdict(False, f"the readers do not agree (about {least:.1f})", least)
@@ -127,7 +134,7 @@ class Flywheel:
                 start += 1
 
     def _outcome(self, position: int, source: str, image: Image.Image, labels: Sequence[Label]) -> Outcome:
-        verdict = judge(labels, self.rules)
+        verdict = judge(labels, self.rules, self.prompt)
         if not verdict.kept:
             return Outcome(position, None, (Skipped(KIND, source, verdict.reason, position),))
         label = labels[0]

@@ -122,7 +122,7 @@ def _scene(sources: Sources) -> Maker:
 def _scene_text(sources: Sources) -> Maker:
     from foveate.data.scenes import ComposedSceneMaker
 
-    return ComposedSceneMaker(sources.text)
+    return ComposedSceneMaker(sources.text, photographs=sources.photos)
 
 
 def _labelled(sources: Sources) -> Maker:
@@ -174,7 +174,9 @@ KINDS: dict[str, Kind] = {
     "pdf": Kind("ocr1", "pages of PDFs with the text that is in them", 30, _pdf, ("pdfs",)),
     "word": Kind("ocr1", "pages of .docx files, drawn by LibreOffice", 3, _word, ("docx",)),
     "scene": Kind("ocr1", "photographs, labelled by an OCR engine", 20, _scene, ("photos",)),
-    "scene-text": Kind("ocr1", "text composed into pictures, in perspective", 10, _scene_text, ("text",)),
+    "scene-text": Kind(
+        "ocr1", "text composed into pictures, in perspective", 10, _scene_text, ("text",), ("photos",)
+    ),
     "labelled": Kind("ocr1", "pages that foveate data label has kept", 10, _labelled, ("labelled",)),
     "chart": Kind("ocr2", "charts and their numbers as HTML tables", 10, _chart),
     "chemistry": Kind("ocr2", "molecules and reactions as SMILES", 5, _chemistry, takes=("smiles",)),
