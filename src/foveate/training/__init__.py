@@ -1,0 +1,1 @@
+"""Training: recipes, the loop that runs them, and what a run leaves behind."""
