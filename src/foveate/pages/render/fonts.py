@@ -124,11 +124,15 @@ class Face:
         self.upem: int = self._face.upem
         self.glyphs: int = self._face.glyph_count
         self._unicodes = self._face.unicodes
+        self._covered: set[str] = set()  # characters that were asked for and are there
         self._extents: dict[int, tuple[int, int]] = {}
 
     def covers(self, text: str) -> bool:
         """Whether its cmap has every character that needs a glyph."""
-        return all(ord(char) in self._unicodes or is_invisible(char) for char in text)
+        new = set(text) - self._covered
+        there = {char for char in new if ord(char) in self._unicodes or is_invisible(char)}
+        self._covered |= there
+        return len(there) == len(new)
 
     def shape(
         self, text: str, leftwards: bool, language: str, features: dict[str, bool]
@@ -222,6 +226,8 @@ def stand_in(wanted: tuple[str, ...], language: str, letters: str) -> tuple[str,
     So one font draws all of a script, its signs too. `letters`: the text's, the most frequent first.
     """
     files = chain(wanted, False, False, language)
+    if open_face(files[0]).covers(letters):
+        return wanted
     own = [open_face(font) for font in files if font.family in wanted]
     lacking = [letter for letter in letters if not any(face.covers(letter) for face in own)][:_LETTERS]
     found = list(wanted)

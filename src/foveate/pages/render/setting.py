@@ -67,11 +67,9 @@ class Setting:
         """The way for most text: one lookup a word, all else in arrays."""
         faces = self._kind.typeface(self.content.runs[0][1] if self.content.runs else 0)
         known, found = faces.known, simple_pieces(text)
-        try:
-            parts = [known[piece] for piece in found]
-        except KeyError:
-            parts = [faces.shape(piece) for piece in found]
-        self.shapes = np.array([shape for part in parts for shape in part], np.int64)  # (U,)
+        for piece in set(found) - known.keys():
+            faces.shape(piece)
+        self.shapes = np.array([shape for piece in found for shape in known[piece]], np.int64)  # (U,)
         traits = shaping.shapes.traits[self.shapes]
         spaces = traits[:, SPACE] > 0
         inside = (traits[:-1, HYPHENED] & traits[1:, LETTER]).astype(np.int64)
@@ -202,8 +200,11 @@ class Setting:
 
         White space at a line's end belongs to no line. Raises `OptionError` where one character is wider.
         """
-        self._split(width - max(first, 0.0))
         starts, ends = self._atoms()
+        room = width - max(first, 0.0) + 1e-6
+        if (self.edges[ends] - self.edges[starts] > room).any():
+            self._split(starts, ends, room)
+            starts, ends = self._atoms()
         lefts, rights = self.edges[starts].tolist(), self.edges[ends].tolist()
         found, atom, room = [], 0, width - first + 1e-6
         firsts, afters = starts.tolist(), ends.tolist()
@@ -228,16 +229,13 @@ class Setting:
         starts, ends = self._atoms()
         return float((self.edges[ends] - self.edges[starts]).max(initial=0.0))
 
-    def _split(self, room: float) -> None:
+    def _split(self, starts: NDArray[np.int64], ends: NDArray[np.int64], room: float) -> None:
         """Cut what is wider than a line, between clusters."""
-        starts, ends = self._atoms()
-        wide = self.edges[ends] - self.edges[starts] > room + 1e-6
-        if not wide.any():
-            return
+        wide = self.edges[ends] - self.edges[starts] > room
         for start, end in zip(starts[wide].tolist(), ends[wide].tolist(), strict=True):
             here = self.breaks[start : end - 1]
             here[here == Break.NEVER] = Break.INSIDE
-        for unit in reversed(np.flatnonzero((self.widths > room + 1e-6) & ~self.spaces).tolist()):
+        for unit in reversed(np.flatnonzero((self.widths > room) & ~self.spaces).tolist()):
             self._cut(unit, room / self.size)
         self._measure()
 

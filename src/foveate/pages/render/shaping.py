@@ -101,7 +101,7 @@ class Typeface:
         self._language = language
         self._features = {} if kerning else {"kern": False, "liga": False, "clig": False}
         self._wanted = sum(family in fonts.families() for family in families)
-        self._face_of: dict[tuple[str, bool], Face | None] = {}
+        self._face_of: dict[str, Face | None] = {}
         self.known: dict[str, tuple[int, ...]] = {}
         self.known_leftwards: dict[str, tuple[int, ...]] = {}
 
@@ -130,9 +130,9 @@ class Typeface:
 
     def _by_face(self, text: str) -> list[tuple[Face | None, str]]:
         """The text cut where the font must change; never inside a cluster."""
-        wanted = self._find(text, wanted=True)
-        if wanted is not None:
-            return [(wanted, text)]
+        for font in self._fonts[: self._wanted]:
+            if (first := fonts.open_face(font)).covers(text):
+                return [(first, text)]
         # Signs around a word may come from another font than its letters, which join and stay together.
         word = _PUNCTUATED.fullmatch(text)
         parts = [part for part in word.groups() if part] if word else [text]
@@ -148,16 +148,14 @@ class Typeface:
                     found.append((own, letter))
         return found
 
-    def _find(self, text: str, wanted: bool = False) -> Face | None:
-        """The first face, or the first of the wanted families, that draws all of the text; None without."""
+    def _find(self, text: str) -> Face | None:
+        """The first face that draws all of the text; None when none does."""
         needed = "".join(sorted({char for char in text if not fonts.is_invisible(char)}))
-        if (needed, wanted) not in self._face_of:
-            faces = (
-                fonts.open_face(font) for font in (self._fonts[: self._wanted] if wanted else self._fonts)
-            )
+        if needed not in self._face_of:
+            faces = (fonts.open_face(font) for font in self._fonts)
             face = next((face for face in faces if face.covers(needed)), None)
-            self._face_of[needed, wanted] = face if face or wanted else self._composing(text)
-        return self._face_of[needed, wanted]
+            self._face_of[needed] = face or self._composing(text)
+        return self._face_of[needed]
 
     def _composing(self, text: str) -> Face | None:
         """A face that lacks a character and yet draws it, composed of others or as one with its mark."""
