@@ -1,0 +1,1 @@
+"""Measuring of any reader: what it read against what the page says."""
