@@ -12,8 +12,9 @@ from PIL import Image
 
 from foveate.cli import main
 from foveate.data.recipes import KINDS, RECIPES
+from foveate.data.sample import Region
 from foveate.data.shards import read_manifest, read_samples
-from foveate.document import Page
+from foveate.document import Box, Page
 from foveate.pages.image import PageImage
 
 Capture = pytest.CaptureFixture[str]
@@ -200,6 +201,23 @@ def test_label_with_a_second_reader(folder: Path, capsys: Capture) -> None:
     assert main(label("--model", "sure", "--second", "odd", "--out", "other")) == 0
     (reason,) = json.loads(capsys.readouterr().out)["dropped"]
     assert reason.startswith("the readers do not agree")
+
+
+@pytest.mark.usefixtures("readers", "pages")
+def test_label_with_an_ocr_engine(folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Engine:
+        name = "engine 1.0"
+
+        def annotate(self, image: Image.Image) -> list[Region]:
+            words = ("This page has", f"a width of {min(image.width, 70)}")
+            return [Region("line", Box(0, 0, 9, 9), text) for text in words]
+
+    monkeypatch.setattr("foveate.data.annotator.RapidAnnotator", Engine)
+    (folder / "pages" / "c.png").unlink()
+    assert main(label("--model", "unsure", "--second", "rapidocr", "--agreement", "1")) == 0
+    assert json.loads(capsys.readouterr().out)["kept"] == {"the readers agree": 1}
+    (sample,) = read_samples(folder / "set")
+    assert sample.source == "a.png, page 1" and sample.details["readers"] == ["unsure", "engine 1.0"]
 
 
 def test_mistakes_of_label(folder: Path, capsys: Capture) -> None:
