@@ -11,24 +11,29 @@ huggingface.py   models through `transformers`         adapters.py     how each 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 
-from foveate.evaluation.readers.protocol import AUTO, PageReader, ReaderOptions, Reading
 from foveate.errors import OptionError
+from foveate.evaluation.readers.protocol import AUTO, PageReader, ReaderOptions, Reading
 
 __all__ = ["AUTO", "KINDS", "PageReader", "ReaderOptions", "Reading", "get_reader"]
 
-# The word before the colon, or the whole name -> module and factory. The modules are heavy: read on demand.
-_FACTORIES = {
-    "predictions": ("predictions", "Predictions.open"),
-    "openai": ("endpoint", "Endpoint.open"),
-    "hf": ("huggingface", "HuggingFaceReader.open"),
-    "tesseract": ("programs", "Tesseract.open"),
-    "rapidocr": ("programs", "RapidOCR.open"),
-    "blank": ("predictions", "Blank.open"),
+# The word before the colon, or the whole name. The modules are heavy: read on demand.
+_ALONE = {
+    "tesseract": ("programs", "Tesseract"),
+    "rapidocr": ("programs", "RapidOCR"),
+    "blank": ("predictions", "Blank"),
 }
-KINDS = "nano, a checkpoint's folder or hub id, predictions:DIR, openai:URL, tesseract, rapidocr, hf:FOLDER or blank"
-_ALONE = ("tesseract", "rapidocr", "blank")
+_PREFIXED = {
+    "predictions": ("predictions", "Predictions"),
+    "openai": ("endpoint", "Endpoint"),
+    "hf": ("huggingface", "HuggingFaceReader"),
+}
+KINDS = (
+    "nano, a checkpoint's folder or hub id, predictions:DIR, openai:URL, tesseract, rapidocr, "
+    "hf:FOLDER or blank"
+)
 
 
 def get_reader(name: str, options: ReaderOptions | None = None) -> PageReader:
@@ -36,15 +41,16 @@ def get_reader(name: str, options: ReaderOptions | None = None) -> PageReader:
 
     Raises `OptionError` for a name without its other half, `ModelError` for a model that cannot be loaded.
     """
-    kind, _, rest = name.partition(":")
-    if kind not in _FACTORIES:
-        module, entry = "ours", "OurReader.open"
-    elif (kind in _ALONE) == bool(rest):
+    kind, colon, rest = name.partition(":")
+    if name in _ALONE:
+        module, entry = _ALONE[name]
+    elif colon and kind in _PREFIXED and rest:
+        module, entry = _PREFIXED[kind]
+    elif kind in _ALONE or kind in _PREFIXED or not name:
         raise OptionError(f"{name!r} is not a reader: choose {KINDS}")
     else:
-        module, entry = _FACTORIES[kind]
-    made = import_module(f"{__name__}.{module}")
-    for part in entry.split("."):
-        made = getattr(made, part)
-    reader: PageReader = made(rest or name, options or ReaderOptions())
-    return reader
+        module, entry, rest = "ours", "OurReader", name
+    open_reader: Callable[[str, ReaderOptions], PageReader] = getattr(
+        import_module(f"{__name__}.{module}"), entry
+    ).open
+    return open_reader(rest, options or ReaderOptions())
