@@ -52,7 +52,8 @@ class Piece:
 class Drawn:
     """A piece in the scene."""
 
-    ink: Ink  # (H, W) of the whole scene
+    ink: Ink  # (h, w), the part of the scene at `corner` that holds the piece and its plate
+    corner: tuple[int, int]  # x, y
     box: Box  # around the ink
     around: Box  # with the plate that may lie under it
     quad: Points
@@ -71,11 +72,16 @@ def _families() -> tuple[str, ...]:
     return tuple(name for name, faces in fonts.families().items() if faces and not _ODD.search(name))
 
 
-@lru_cache(maxsize=4096)
-def faces_for(letters: str) -> tuple[fonts.FontFile, ...]:
-    """The installed faces in whose cmap every one of the letters is."""
-    names = fonts.covering(letters, _families())
-    return tuple(face for name in names for face in fonts.families()[name])
+def face_for(words: str, generator: np.random.Generator) -> fonts.FontFile | None:
+    """One of the installed faces in whose cmap every letter is; None when there is none."""
+    letters = "".join(sorted(set(words) - {" "}))
+    names = _families()
+    for place in generator.permutation(len(names)):
+        faces = fonts.families()[names[place]]
+        face = faces[int(generator.integers(len(faces)))]
+        if fonts.open_face(face).covers(letters):
+            return face
+    return None
 
 
 @lru_cache(maxsize=64)
@@ -85,10 +91,9 @@ def _font(path: str, index: int, size: int) -> ImageFont.FreeTypeFont:
 
 def flat_piece(words: str, generator: np.random.Generator, room: int) -> Piece | None:
     """Words drawn flat in a font that has all of them, some along an arc; None without such a font."""
-    faces = faces_for("".join(sorted(set(words) - {" "})))
-    if not faces:
+    face = face_for(words, generator)
+    if face is None:
         return None
-    face = faces[int(generator.integers(len(faces)))]
     size = int(generator.integers(36, 97))
     size = max(20, min(size, int(1.6 * room / max(len(words), 1))))
     font = _font(face.path, face.index, size)
@@ -163,22 +168,26 @@ def in_perspective(piece: Piece, width: int, height: int, generator: np.random.G
         return None
     target = turned - low + 4 + generator.random(2) * room
     there = _homography(corners, target)
-    back = np.linalg.inv(there)
-    ink = np.asarray(
-        piece.ink.transform(
-            (width, height), Image.Transform.PERSPECTIVE, tuple((back / back[2, 2]).ravel()[:8]),
-            Image.Resampling.BICUBIC,
-        )
-    )  # fmt: skip
-    box = _ink_box(ink)
-    if box is None or box.y1 - box.y0 < _LEAST_HEIGHT / 2:
-        return None
-    quad = _through(there, piece.quad)
     plate = _through(there, _grown(piece.quad, 0.25 * piece.line))
     around = Box(*map(float, (*plate.min(axis=0), *plate.max(axis=0))))
     if around.x0 < 0 or around.y0 < 0 or around.x1 > width or around.y1 > height:
         return None
-    return Drawn(ink, box, around, quad, plate, piece.font, piece.bend)
+    corner = (max(int(around.x0) - 8, 0), max(int(around.y0) - 8, 0))
+    far = (min(math.ceil(around.x1) + 8, width), min(math.ceil(around.y1) + 8, height))
+    ink = _seen(piece.ink, there, corner, (far[0] - corner[0], far[1] - corner[1]))
+    box = _ink_box(ink, corner)
+    if box is None or box.y1 - box.y0 < _LEAST_HEIGHT / 2:
+        return None
+    quad = _through(there, piece.quad)
+    return Drawn(ink, corner, box, around, quad, plate, piece.font, piece.bend)
+
+
+def _seen(ink: Image.Image, there: Points, corner: tuple[int, int], size: tuple[int, int]) -> Ink:
+    """The ink as the scene shows it, in the part of the scene that begins at `corner`."""
+    shift = np.array([(1, 0, -corner[0]), (0, 1, -corner[1]), (0, 0, 1)], dtype=np.float64)
+    back = np.linalg.inv(shift @ there)
+    places = tuple((back / back[2, 2]).ravel()[:8])
+    return np.asarray(ink.transform(size, Image.Transform.PERSPECTIVE, places, Image.Resampling.BICUBIC))
 
 
 def _tilted(corners: Points, scale: float, generator: np.random.Generator) -> Points:
@@ -215,30 +224,28 @@ def _grown(quad: Points, margin: float) -> Points:
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
 
 
-def _ink_box(ink: Ink) -> Box | None:
+def _ink_box(ink: Ink, corner: tuple[int, int]) -> Box | None:
     rows, columns = (np.flatnonzero((ink >= _SEEN).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return None
-    return Box(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+    (x0, x1), (y0, y1) = (columns[0], columns[-1] + 1), (rows[0], rows[-1] + 1)
+    return Box(float(x0 + corner[0]), float(y0 + corner[1]), float(x1 + corner[0]), float(y1 + corner[1]))
 
 
 def blend(scene: Scene, drawn: Drawn, generator: np.random.Generator) -> None:
     """Paints the text into the scene, so that it can be read: on a plate where the ground is busy."""
-    under = scene[_slices(drawn.around)]
+    height, width = drawn.ink.shape
+    under = scene[drawn.corner[1] : drawn.corner[1] + height, drawn.corner[0] : drawn.corner[0] + width]
     mean, rough = under.mean(axis=(0, 1)), float(under.mean(axis=2).std())
     if rough > _BUSY or generator.random() < 0.25:
         mean = generator.uniform(20, 235, 3)
-        _paint(scene, _polygon(drawn.plate, scene), mean, generator.uniform(0.9, 1.0))
+        _paint(under, _polygon(drawn.plate - drawn.corner, under), mean, generator.uniform(0.9, 1.0))
     colour = _readable(mean, generator)
     if generator.random() < 0.35:  # a shadow that the letters throw
         offset = np.rint(generator.uniform(1, 4, 2)).astype(int)
         shadow = np.roll(drawn.ink, tuple(offset), axis=(0, 1))
-        _paint(scene, _blurred(shadow, 1.5), np.zeros(3), 0.45 if _grey(colour) > _grey(mean) else 0.15)
-    _paint(scene, drawn.ink.astype(np.float32) / 255, colour, 1.0)
-
-
-def _slices(box: Box) -> tuple[slice, slice]:
-    return slice(int(box.y0), math.ceil(box.y1) + 1), slice(int(box.x0), math.ceil(box.x1) + 1)
+        _paint(under, _blurred(shadow, 1.5), np.zeros(3), 0.45 if _grey(colour) > _grey(mean) else 0.15)
+    _paint(under, drawn.ink.astype(np.float32) / 255, colour, 1.0)
 
 
 def _paint(scene: Scene, mask: Any, colour: Any, strength: float) -> None:
@@ -255,6 +262,10 @@ def _polygon(points: Points, scene: Scene) -> Scene:
 def _blurred(ink: Ink, radius: float) -> Scene:
     picture = Image.fromarray(ink).filter(ImageFilter.GaussianBlur(radius))
     return np.asarray(picture, dtype=np.float32) / 255
+
+
+def _floats(values: Any) -> Scene:
+    return np.asarray(values, dtype=np.float32)
 
 
 def _grey(colour: Any) -> float:
@@ -284,7 +295,7 @@ def _gradient(width: int, height: int, generator: np.random.Generator) -> Scene:
     angle = generator.uniform(0, 2 * math.pi)
     x, y = np.meshgrid(np.linspace(-0.5, 0.5, width), np.linspace(-0.5, 0.5, height))
     share = np.clip(x * math.cos(angle) + y * math.sin(angle) + 0.5, 0, 1)[:, :, None]  # (H, W, 1)
-    return (one + share * (other - one)).astype(np.float32)
+    return _floats(one + share * (other - one))
 
 
 def _cloud(width: int, height: int, generator: np.random.Generator) -> Scene:
@@ -300,8 +311,7 @@ def _cloud(width: int, height: int, generator: np.random.Generator) -> Scene:
 def _cloudy(width: int, height: int, generator: np.random.Generator) -> Scene:
     base = generator.uniform(40, 215, 3)
     strength = generator.uniform(15, 60)
-    scene: Scene = base + strength * _cloud(width, height, generator)[:, :, None]
-    return scene
+    return _floats(base + strength * _cloud(width, height, generator)[:, :, None])
 
 
 def _bricks(width: int, height: int, generator: np.random.Generator) -> Scene:
@@ -314,7 +324,7 @@ def _bricks(width: int, height: int, generator: np.random.Generator) -> Scene:
     base = generator.uniform(60, 190, 3)
     scene = base + shades[row, x // long][:, :, None]
     scene = np.where(joint[:, :, None], base * 0.75, scene)
-    return (scene + 10 * _cloud(width, height, generator)[:, :, None]).astype(np.float32)
+    return _floats(scene + 10 * _cloud(width, height, generator)[:, :, None])
 
 
 def _boards(width: int, height: int, generator: np.random.Generator) -> Scene:
@@ -325,7 +335,7 @@ def _boards(width: int, height: int, generator: np.random.Generator) -> Scene:
     base = generator.uniform((90, 60, 30), (220, 180, 140))
     line = shades[x // board] + grain - 40 * ((x % board) < 3)
     scene = base + np.broadcast_to(line, (height, width))[:, :, None]
-    return (scene + 12 * _cloud(width, height, generator)[:, :, None]).astype(np.float32)
+    return _floats(scene + 12 * _cloud(width, height, generator)[:, :, None])
 
 
 def cut_out(photograph: Image.Image, width: int, height: int, generator: np.random.Generator) -> Scene:
@@ -347,21 +357,23 @@ def finished(scene: Scene, generator: np.random.Generator) -> Image.Image:
     light = _lit(width, height, generator)
     if generator.random() < 0.4:
         light *= _shadow(width, height, generator)
-    lit = np.clip(scene * light[:, :, None], 0, 255)
-    image = Image.fromarray(np.rint(lit).astype(np.uint8))
+    image = _picture(scene * light[:, :, None])
     if generator.random() < 0.4:
         image = image.filter(ImageFilter.GaussianBlur(float(generator.uniform(0.3, 1.0))))
     if generator.random() < 0.5:
-        noise = generator.normal(0, generator.uniform(2, 8), (height, width, 3))
-        noisy = np.clip(np.asarray(image, dtype=np.float32) + noise, 0, 255)
-        image = Image.fromarray(np.rint(noisy).astype(np.uint8))
+        noise = generator.standard_normal((height, width, 1), dtype=np.float32)
+        image = _picture(_floats(image) + float(generator.uniform(2, 8)) * noise)
     return image
+
+
+def _picture(scene: Scene) -> Image.Image:
+    return Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8))
 
 
 def _lit(width: int, height: int, generator: np.random.Generator) -> Scene:
     angle, fall = generator.uniform(0, 2 * math.pi), generator.uniform(0, 0.3)
     x, y = np.meshgrid(np.linspace(-0.7, 0.7, width), np.linspace(-0.7, 0.7, height))
-    return (1 - fall * (0.5 + 0.5 * (x * math.cos(angle) + y * math.sin(angle)))).astype(np.float32)
+    return _floats(1 - fall * (0.5 + 0.5 * (x * math.cos(angle) + y * math.sin(angle))))
 
 
 def _shadow(width: int, height: int, generator: np.random.Generator) -> Scene:
@@ -375,4 +387,4 @@ def _shadow(width: int, height: int, generator: np.random.Generator) -> Scene:
     ImageDraw.Draw(picture).polygon([(float(x), float(y)) for x, y in corners], fill=255)
     soft = picture.filter(ImageFilter.GaussianBlur(float(generator.uniform(2, 14))))
     depth = generator.uniform(0.2, 0.5)
-    return (1 - depth * np.asarray(soft, dtype=np.float32) / 255).astype(np.float32)
+    return _floats(1 - depth * np.asarray(soft, dtype=np.float32) / 255)
