@@ -32,8 +32,8 @@ def _demand(fits: bool, complaint: str) -> None:
 class Start:
     """Where the first weights come from; what nothing is named for starts at random.
 
-    `training.start.make_network(recipe)` loads them. A whole checkpoint comes first, then single parts, so that these replace its own. Names are those of
-    `foveate read --model`: nano, a folder, or a hub id.
+    `training.start.make_network(recipe)` loads them: a whole checkpoint first, then single parts, so that
+    these replace its own. Names are those of `foveate read --model`: nano, a folder, or a hub id.
     """
 
     checkpoint: str = ""  # a whole network, in the released layout
