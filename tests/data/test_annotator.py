@@ -1,4 +1,4 @@
-"""RapidOCR behind the annotator's interface: it reads a drawn line, from its own wheel, and downloads nothing."""
+"""RapidOCR behind the annotator's interface: it reads a drawn line, and asks for no network."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Scenes: boxes hold the ink, the same number gives the same picture, photographs get the annotator's labels."""
+"""Scenes: boxes hold the ink, a number gives one picture, photographs get the annotator's labels."""
 
 from pathlib import Path
 

@@ -22,6 +22,7 @@ _MODELS = {
     "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
     "Rec": "PP-OCRv6_rec_small.onnx",
 }
+_MOST_SIDE = 1600  # pixels: larger pictures are made smaller for finding the lines
 _LEAST_SIDE = 4  # pixels: a thinner picture holds no letter
 
 
@@ -91,6 +92,9 @@ def _reader(threads: int) -> tuple[Any, threading.Lock]:
     folder = Path(rapidocr.__file__).parent / "models"
     settings: dict[str, Any] = {
         "Global.log_level": "error",
+        # As it is configured it would grow small pictures until their short side is 736.
+        "Det.limit_type": "max",
+        "Det.limit_side_len": _MOST_SIDE,
         "EngineConfig.onnxruntime.intra_op_num_threads": threads,
         "EngineConfig.onnxruntime.inter_op_num_threads": 1,
     }
