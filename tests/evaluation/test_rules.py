@@ -24,12 +24,12 @@ from foveate.evaluation.rules import (
 from foveate.evaluation.run import PageResult
 
 
-def rule(kind: str, **details: Any) -> Rule:
+def rule(kind: str, /, **details: Any) -> Rule:
     return Rule("a.pdf", 1, "r", kind, details)
 
 
-def passes(text: str, kind: str, **details: Any) -> bool:
-    return rule(kind, **details).check(text)[0]
+def passes(reading: str, kind: str, /, **details: Any) -> bool:
+    return rule(kind, **details).check(reading)[0]
 
 
 def perfect(rules: list[Rule]) -> str:

@@ -53,7 +53,6 @@ _SAME = {
     r"\land": r"\wedge",
     r"\lor": r"\vee",
     r"\lnot": r"\neg",
-    r"\prime": "'",
     r"\colon": ":",
     "−": "-",
     "′": "'",
@@ -125,7 +124,7 @@ def _spelled(tree: _Tree) -> Iterator[str]:
 
 
 def _merged_scripts(tree: _Tree) -> _Tree:
-    """`x^a_b` as `x_b^a`, and `x'` as `x^{'}`."""
+    r"""`x^a_b` as `x_b^a`, and `x'` as `x^{\prime}`."""
     found: _Tree = []
     items = list(tree)
     index = 0
@@ -134,7 +133,7 @@ def _merged_scripts(tree: _Tree) -> _Tree:
         while index < len(items) and items[index] in ("^", "_", "'"):
             mark = items[index]
             if mark == "'":
-                scripts.setdefault("^", []).append("'")
+                scripts.setdefault("^", []).append(r"\prime")
                 index += 1
                 continue
             argument = items[index + 1 : index + 2]
