@@ -52,6 +52,7 @@ class PageResult:
     truth: str | None = None
     picture: str | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
+    cpu_seconds: float | None = None  # of this process and its children while the page was read
 
     def to_dict(self) -> dict[str, Any]:
         """As a page stands in the JSON: the reading's fields beside the others."""
@@ -63,7 +64,7 @@ class PageResult:
         """Raises `CorruptSource` for what `to_dict` did not write."""
         try:
             reading = Reading(**{item.name: values[item.name] for item in fields(Reading)})
-            others = {item.name: values[item.name] for item in fields(cls) if item.name != "reading"}
+            others = {item.name: values[item.name] for item in fields(cls) if item.name in values}
             return cls(reading=reading, **others)
         except (KeyError, TypeError) as problem:
             raise CorruptSource(f"a page of the run lacks {problem}: make the run again") from problem
@@ -146,7 +147,7 @@ def run(
             setup=setup,
             pages=tuple(results),
             scores=score(results),
-            throughput=throughput.measure([page.reading for page in results], count).to_dict(),
+            throughput=_speed(results, count),
             versions={**versions(), **reader.versions()},
             hardware=throughput.hardware(),
             started=journal.started,
@@ -155,6 +156,13 @@ def run(
         done.save(out)
         journal.remove()
     return done
+
+
+def _speed(results: Sequence[PageResult], count: Callable[[str], int] | None) -> dict[str, Any]:
+    """The throughput, with the seconds of all cores where they are known: other programs do not slow those."""
+    speed = throughput.measure([page.reading for page in results], count).to_dict()
+    cpu = [page.cpu_seconds for page in results if page.cpu_seconds is not None]
+    return {**speed, "cpu_seconds": sum(cpu) if cpu else None}
 
 
 def read_cases(
@@ -183,6 +191,7 @@ def read_cases(
 
 def _read(reader: PageReader, case: Case, mode: str) -> PageResult:
     """One page; what cannot be opened is an error of that page."""
+    cpu = None
     try:
         image = case.open()
     except FoveateError as problem:
@@ -190,8 +199,16 @@ def _read(reader: PageReader, case: Case, mode: str) -> PageResult:
         reading = Reading("", 0.0, stop="error", error=str(problem))
     else:
         width, height = image.size
+        before = _cpu_seconds()
         reading = reader.read(image, mode, page=case.id)
-    return PageResult(case.id, reading, width, height, case.truth, case.picture, dict(case.labels))
+        cpu = _cpu_seconds() - before
+    return PageResult(case.id, reading, width, height, case.truth, case.picture, dict(case.labels), cpu)
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 class Journal:
