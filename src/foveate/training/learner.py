@@ -48,6 +48,10 @@ class Learner(Protocol):
     the same in all of them, so that all go on or stop together."""
 
     @property
+    def config(self) -> OCRConfig:
+        """The network's sizes."""
+
+    @property
     def leads(self) -> bool:
         """Whether this process writes what a run leaves behind."""
 
@@ -90,7 +94,12 @@ def make_learner(recipe: Recipe) -> Learner:
     """The learner that a recipe's layout asks for, with its first weights."""
     from foveate.training.start import make_network
 
-    return Single(recipe, make_network(recipe))
+    model = make_network(recipe)
+    if recipe.parallel.processes == 1:
+        return Single(recipe, model)
+    from foveate.training.parallel.learner import Spread
+
+    return Spread(recipe, model)
 
 
 def hidden_states(model: OCR, batch: Batch) -> Tensor:

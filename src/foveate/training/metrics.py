@@ -104,4 +104,4 @@ def _board(folder: Path, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as missing:
         raise OptionError("metrics.tensorboard needs tensorboard: pip install 'foveate[train]'") from missing
-    return SummaryWriter(str(folder), purge_step=step + 1)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=step + 1)

@@ -14,4 +14,4 @@ def recompute_layers(module: nn.Module) -> None:
     """Makes the transformer layers below a module forget what they computed until the backward pass."""
     for layer in module.modules():
         if isinstance(layer, LAYERS):
-            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)  # type: ignore[method-assign]
