@@ -48,7 +48,7 @@ class Difference:
 def mean_interval(
     values: Sequence[float], *, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> Interval:
-    """The mean of the pages' numbers with its percentile bootstrap interval. Raises `OptionError` for none."""
+    """The pages' mean with its percentile bootstrap interval. Raises `OptionError` for no pages."""
     numbers = _numbers(values)
     return _interval(float(numbers.mean()), _means(numbers, seed, resamples), level)
 

@@ -1,21 +1,26 @@
 """TEDS, and TEDS of the structure alone: how near two tables are as trees.
 
 Zhong, ShafieiBavani and Jimeno Yepes, "Image-based table recognition: data, model, and evaluation",
-arXiv:1911.10683, section 5, as PubTabNet's published scorer counts: the tree is the HTML as lxml repairs it, a
-cell's text is one leaf and compared by its characters and inline tags, cells of different span are different,
-and 1 - distance / nodes of the larger table, tags in cells included, is the score.
+arXiv:1911.10683, section 5, as PubTabNet's published scorer counts: the tree is the HTML as lxml repairs it,
+a cell's text is one leaf and compared by its characters and inline tags, cells of different span are
+different, and 1 - distance / nodes of the larger table, tags in cells included, is the score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foveate.errors import CorruptSource
+from foveate.evaluation.readers.protocol import Reading
+from foveate.evaluation.run import PageResult, read_json
+from foveate.evaluation.statistics import mean_interval
 from foveate.evaluation.text_metrics import missing
 
 if TYPE_CHECKING:
-    from lxml.etree import _Element
+    from lxml.etree import _Element  # type: ignore[import-untyped,unused-ignore]
 
 _LARGEST_SPAN = 1000  # as browsers have it
 
@@ -51,10 +56,43 @@ def teds_structure(truth: str, read: str) -> float:
     return teds(truth, read, structure_only=True)
 
 
+def read_pairs(path: Path) -> list[PageResult]:
+    """The tables of a JSON list of `{"id", "truth", "prediction"}`. Raises `CorruptSource`."""
+    listed = read_json(path)
+    if not isinstance(listed, list) or not listed:
+        raise CorruptSource(f'{path} is no list of pairs: write [{{"id", "truth", "prediction"}}, …]')
+    results = []
+    for number, pair in enumerate(listed, 1):
+        values = [pair.get(name) for name in ("id", "truth", "prediction")] if isinstance(pair, dict) else []
+        if not values or not all(isinstance(value, str) for value in values):
+            raise CorruptSource(f'{path}, pair {number}: write "id", "truth" and "prediction" as texts')
+        name, truth, prediction = map(str, values)
+        results.append(PageResult(name, Reading(prediction, 0.0), 0, 0, truth))
+    return results
+
+
+def score_tables(results: Sequence[PageResult], seed: int) -> dict[str, Any]:
+    """Both scores of each table, their means and the means' intervals."""
+    measures = {"teds": teds, "teds_structure": teds_structure}
+    values = {
+        name: [measure(result.truth or "", result.reading.text) for result in results]
+        for name, measure in measures.items()
+    }
+    means = {name: mean_interval(numbers, seed=seed) for name, numbers in values.items()}
+    return {
+        "tables": [
+            {"id": result.id, **{name: values[name][n] for name in measures}}
+            for n, result in enumerate(results)
+        ],
+        "metrics": {name: mean.value for name, mean in means.items()},
+        "intervals": {name: [mean.low, mean.high] for name, mean in means.items()},
+    }
+
+
 def _first_table(text: str) -> _Element | None:
     """The first table that lxml finds in the text."""
     try:
-        from lxml import etree, html
+        from lxml import etree, html  # type: ignore[import-untyped,unused-ignore]
     except ImportError as problem:
         raise missing("TEDS", "lxml") from problem
     parser = html.HTMLParser(remove_comments=True, remove_pis=True, encoding="utf-8")

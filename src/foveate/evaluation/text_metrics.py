@@ -16,8 +16,8 @@ look at the format. Every measure but BLEU is a numerator over a denominator, so
 (multisets), over those of the reading, of the truth, and twice over both | 1 |
 | `ordered_word_precision`, `…_recall`, `…_f1` | the same with words in the same order: their longest common \
 subsequence | 1 |
-| `distinct_word_precision`, `…_recall`, `…_f1` | the same with every word counted once (sets), as the script \
-of the Fox benchmark counts | 1 |
+| `distinct_word_precision`, `…_recall`, `…_f1` | the same with every word counted once (sets), as the \
+script of the Fox benchmark counts | 1 |
 | `char_precision`, `char_recall`, `char_f1` | characters in common as multisets, white space left out | 1 |
 | `bleu` | BLEU-4 by sacrebleu, its tokens "13a", smoothed; a corpus is scored as one, not as a mean | 1 |
 | `meteor` | METEOR by nltk with exact and stem matches; without WordNet's synonyms, which are a download; \
