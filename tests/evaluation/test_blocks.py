@@ -24,12 +24,18 @@ def test_blocks_in_another_order_match() -> None:
 
 def test_a_paragraph_that_was_parted() -> None:
     found = match_blocks([FOX, LOREM], [FOX[:12], FOX[12:], LOREM])
-    assert [(match.truth, match.read, match.distance) for match in found] == [((0,), (0, 1), 0), ((1,), (2,), 0)]
+    assert [(match.truth, match.read, match.distance) for match in found] == [
+        ((0,), (0, 1), 0),
+        ((1,), (2,), 0),
+    ]
 
 
 def test_paragraphs_that_were_joined() -> None:
     found = match_blocks([FOX, LOREM, NUMBERS], [FOX + LOREM, NUMBERS])
-    assert [(match.truth, match.read, match.distance) for match in found] == [((0, 1), (0,), 0), ((2,), (1,), 0)]
+    assert [(match.truth, match.read, match.distance) for match in found] == [
+        ((0, 1), (0,), 0),
+        ((2,), (1,), 0),
+    ]
 
 
 def test_what_is_missing_and_what_was_added() -> None:
@@ -43,7 +49,9 @@ def test_a_poor_reading_still_matches_its_block() -> None:
     assert pairs([FOX, LOREM], [LOREM, poor]) == {(0,): (1,), (1,): (0,)}
 
 
-@pytest.mark.parametrize(("truths", "reads"), [([], []), ([FOX], []), ([], [FOX]), ([""], [""]), (["", FOX], [FOX])])
+@pytest.mark.parametrize(
+    ("truths", "reads"), [([], []), ([FOX], []), ([], [FOX]), ([""], [""]), (["", FOX], [FOX])]
+)
 def test_every_block_is_in_one_match(truths: list[str], reads: list[str]) -> None:
     found = match_blocks(truths, reads)
     assert sorted(n for match in found for n in match.truth) == list(range(len(truths)))

@@ -2,9 +2,22 @@
 
 import argparse
 
-from foveate.cli import eval_honesty, eval_omnidocbench, eval_rules, eval_run
+from foveate.cli import (
+    eval_compare,
+    eval_curve,
+    eval_fox,
+    eval_honesty,
+    eval_omnidocbench,
+    eval_report,
+    eval_rules,
+    eval_run,
+    eval_tables,
+)
 
-ACTIONS = (eval_run, eval_rules, eval_omnidocbench, eval_honesty)
+ACTIONS = (
+    *(eval_run, eval_fox, eval_curve, eval_rules, eval_omnidocbench, eval_tables, eval_honesty),
+    *(eval_compare, eval_report),
+)
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from foveate.evaluation.run import Case, PageResult, Run
 
 READERS = (
-    "nano, a checkpoint's folder or hub id, predictions:DIR, openai:URL, tesseract, rapidocr, hf:FOLDER, or blank"
+    "nano, a checkpoint's folder or hub id, predictions:DIR, openai:URL, tesseract, rapidocr, hf:FOLDER, "
+    "or blank"
 )
 MODES = "tiny, small, base, large, gundam, gundam-m or auto, for readers that have modes (default: auto)"
 PROMPTS = "markdown, text, or a sentence of your own (default: markdown)"
@@ -34,7 +35,13 @@ def add_reader(parser: argparse.ArgumentParser, required: bool = True) -> None:
     add("--device", default="auto", help="auto, cpu, cuda … (default: auto)")
     add("--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default: auto)")
     add("--max-tokens", metavar="N", type=shared.whole_number(1), help="of one page's text")
-    add("--retries", metavar="N", type=shared.whole_number(0), default=0, help="of pages that loop (default: 0)")
+    add(
+        "--retries",
+        metavar="N",
+        type=shared.whole_number(0),
+        default=0,
+        help="of pages that loop (default: 0)",
+    )
     add("--language", metavar="CODE", default="eng", help="of tesseract (default: eng)")
     add("--model", metavar="NAME", default="", help="that an endpoint is asked for (default: its first)")
 

@@ -18,11 +18,12 @@ _ENVIRONMENT = re.compile(
 )
 _LABEL = re.compile(r"\\(?:label|tag\*?)\s*\{[^{}]*\}")
 _UPRIGHT = re.compile(r"\\(?:mathrm|text|textrm|textnormal|mathit|operatorname\*?|mbox|rm)(?![a-zA-Z])")
-_LAYOUT = frozenset(
-    r"\left \right \big \Big \bigg \Bigg \bigl \bigr \Bigl \Bigr \biggl \biggr \Biggl \Biggr "
-    r"\displaystyle \textstyle \scriptstyle \limits \nolimits \nonumber \notag \quad \qquad \hfill "
-    r"\, \; \: \! \> \  \\ & ~".split(" ")
-)
+_LAYOUT = {
+    *(r"\left", r"\right", r"\middle", r"\big", r"\Big", r"\bigg", r"\Bigg", r"\bigl", r"\bigr"),
+    *(r"\Bigl", r"\Bigr", r"\biggl", r"\biggr", r"\Biggl", r"\Biggr", r"\displaystyle", r"\textstyle"),
+    *(r"\scriptstyle", r"\limits", r"\nolimits", r"\nonumber", r"\notag", r"\quad", r"\qquad", r"\hfill"),
+    *(r"\,", r"\;", r"\:", r"\!", r"\>", "\\ ", r"\\", "&", "~"),
+}
 _SAME = {
     r"\le": r"\leq",
     r"\ge": r"\geq",

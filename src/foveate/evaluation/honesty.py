@@ -157,9 +157,7 @@ def _density(plan: Plan, source: TextSource) -> Iterator[Case]:
 
 
 def _prose(plan: Plan, source: TextSource, test: str) -> Sheet:
-    return set_page(
-        pick_text(source, plan.dice(test, "page"), round(1.5 * capacity(plan.style))), plan.style
-    )
+    return set_page(pick_text(source, plan.dice(test, "page"), round(1.5 * capacity(plan.style))), plan.style)
 
 
 def _degraded(plan: Plan, source: TextSource) -> Iterator[Case]:
@@ -285,9 +283,7 @@ def _score_variants(pages: Sequence[PageResult], seed: int) -> dict[str, Any]:
         variants[str(page.labels["variant"])].append(page)
     return {
         "all": _mean(pages, seed),
-        "variants": {
-            name: {**_mean(group, seed), **_described(group)} for name, group in variants.items()
-        },
+        "variants": {name: {**_mean(group, seed), **_described(group)} for name, group in variants.items()},
     }
 
 

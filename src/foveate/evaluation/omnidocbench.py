@@ -16,8 +16,8 @@ which takes the folder that `write_predictions` makes.
 | order_edit | edits between the order of the blocks and the order in which they were read | 0 |
 
 A page counts for a score only when its truth has such blocks. Running headers, captions and the like are not
-scored as text: what was read of them is neither right nor wrong. CDM of formulas, which needs LaTeX to set them,
-is left to the official evaluator.
+scored as text: what was read of them is neither right nor wrong. CDM of formulas, which needs LaTeX to set
+them, is left to the official evaluator.
 """
 
 from __future__ import annotations
@@ -103,9 +103,7 @@ def _page(values: Mapping[str, Any]) -> TruthPage:
         if block is not None:
             blocks.append(block)
     blocks.sort(key=lambda block: block.order)
-    attributes = {
-        key: value for key, value in (info.get("page_attribute") or {}).items() if _is_plain(value)
-    }
+    attributes = {key: value for key, value in (info.get("page_attribute") or {}).items() if _is_plain(value)}
     return TruthPage(str(info["image_path"]), tuple(blocks), attributes)
 
 
@@ -193,7 +191,9 @@ class PageScorer:
     def __init__(self, page: TruthPage, parts: Sequence[Part]) -> None:
         self.page, self.parts = page, parts
         self.order: list[tuple[int, int]] = []  # (place in the reading, number of the truth's block)
-        self.by_block: list[tuple[TruthBlock, float]] = []  # each block's own score: edits, or TEDS of a table
+        self.by_block: list[
+            tuple[TruthBlock, float]
+        ] = []  # each block's own score: edits, or TEDS of a table
 
     def scores(self) -> dict[str, float]:
         found = {**self._text(), **self._formulas(), **self._tables()}
@@ -286,7 +286,9 @@ def _edit(matches: Sequence[Match]) -> float:
     return sum(match.distance for match in matches) / length if length else 0.0
 
 
-def score_benchmark(pages: Sequence[TruthPage], results: Iterable[PageResult], seed: int = 0) -> dict[str, Any]:
+def score_benchmark(
+    pages: Sequence[TruthPage], results: Iterable[PageResult], seed: int = 0
+) -> dict[str, Any]:
     """Means over pages with intervals: of all, and for each value of each page attribute.
 
     A page without a reading counts as read and empty. `overall` is the benchmark's mean of three, with
@@ -323,7 +325,9 @@ def _block_groups(scorers: Iterable[PageScorer], seed: int) -> dict[str, Any]:
                 found[block.kind][name].setdefault(str(value), []).append(score)
     return {
         kind: {
-            name: {value: {"blocks": len(scores), **_interval(scores, seed)} for value, scores in values.items()}
+            name: {
+                value: {"blocks": len(scores), **_interval(scores, seed)} for value, scores in values.items()
+            }
             for name, values in names.items()
         }
         for kind, names in found.items()

@@ -1,4 +1,4 @@
-"""Readings that go round in circles, seen in their text alone: any reader's, whatever it says about itself."""
+"""Readings that go round in circles, seen in their text alone, whatever a reader says about itself."""
 
 from __future__ import annotations
 

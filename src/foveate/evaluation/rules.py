@@ -4,13 +4,14 @@ A file holds one rule a line: `pdf`, `page` (from 1), `id`, `type`, and what the
 
 | type | holds when |
 |---|---|
-| present, absent | the `text` stands in the reading, or does not; `max_diffs` edits are forgiven, `first_n` and \
-`last_n` look at the ends only, `case_sensitive` is true |
+| present, absent | the `text` stands in the reading, or does not; `max_diffs` edits are forgiven, `first_n` \
+and `last_n` look at the ends only, `case_sensitive` is true |
 | order | `before` stands before `after` |
-| table | a table has the `cell`, with `up`, `down`, `left`, `right` beside it, `top_heading` or `left_heading` |
+| table | a table has the `cell`, with `up`, `down`, `left`, `right` beside it, with `top_heading` or \
+`left_heading` |
 | math | a formula of the reading is `math`, or holds it, in one spelling (see formulas.py) |
-| baseline | there is text, it does not end in circles, and no letters of scripts that the page has not; with \
-`max_length`, no more than so many letters and digits |
+| baseline | there is text, it does not end in circles, and has no letters of Chinese, Japanese or emoji; \
+with `max_length`, no more than so many letters and digits |
 
 Texts are compared as olmOCR-bench does: white space, emphasis and the shapes of quotes and dashes do not
 count. Two things differ: "so many edits" is counted exactly, as Levenshtein's distance to the best stretch of
@@ -287,7 +288,9 @@ def _baseline(rule: Rule, reading: str) -> Verdict:
         reading = re.sub(r"!\[.*?\]\(.*?\)", "", reading)
     length = sum(map(str.isalnum, reading))
     if most is not None:
-        return (True, "") if length <= most else (False, f"{length} letters on a page that has {most} at most")
+        return (
+            (True, "") if length <= most else (False, f"{length} letters on a page that has {most} at most")
+        )
     if not length:
         return False, "there is no text"
     repeats = trailing_repeats(reading)

@@ -159,7 +159,7 @@ def run(
 
 
 def _speed(results: Sequence[PageResult], count: Callable[[str], int] | None) -> dict[str, Any]:
-    """The throughput, with the seconds of all cores where they are known: other programs do not slow those."""
+    """The throughput, with the seconds of all cores: other programs on the machine do not slow those."""
     speed = throughput.measure([page.reading for page in results], count).to_dict()
     cpu = [page.cpu_seconds for page in results if page.cpu_seconds is not None]
     return {**speed, "cpu_seconds": sum(cpu) if cpu else None}

@@ -28,6 +28,7 @@ class Series:
     points: tuple[Point, ...]
     reference: bool = False
     colour: int = 0  # number of the palette
+    joined: bool = True  # by a line
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def _draw(chart: Chart) -> Any:
 def _series(chart: Lines | Dots, axes: Any) -> None:
     for series in chart.series:
         xs, ys = [point.x for point in series.points], [point.y for point in series.points]
-        style = "none" if isinstance(chart, Dots) else "--" if series.reference else "-"
+        style = "none" if isinstance(chart, Dots) or not series.joined else "--" if series.reference else "-"
         colour = COLOURS[series.colour % len(COLOURS)]
         marker = "o" if not series.reference else "D"
         axes.plot(xs, ys, style, marker=marker, markersize=4, color=colour, label=series.name)

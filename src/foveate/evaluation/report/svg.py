@@ -8,7 +8,7 @@ from html import escape
 from foveate.evaluation.report.charts import Chart, Dots, Heat, Lines, Point, Series, extent, ticks, y_extent
 
 WIDTH, HEIGHT = 640, 340
-LEFT, RIGHT, TOP, BOTTOM = 58, 16, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 66, 16, 14, 50
 PALETTE = 8  # colours of the page's style sheet, .c0 to .c7
 CELL = 46  # height of a heat map's row at the most
 
@@ -56,26 +56,27 @@ class _Plot:
         base = HEIGHT - BOTTOM
         yield f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>'
         if isinstance(self.chart, Dots):
-            room = (WIDTH - LEFT - RIGHT) / max(1, len(self.chart.names)) / 6.2  # letters
+            room = (WIDTH - LEFT - RIGHT) / max(1, len(self.chart.names)) / 7.2  # letters
             for number, name in enumerate(self.chart.names):
                 shown = name if len(name) <= room else name[: max(2, int(room) - 1)] + "…"
-                yield _words(self._x(number), base + 18, shown, "middle")
+                yield _words(self._x(number), base + 20, shown, "middle")
             return
         for tick in ticks(*self.x_range, about=8):
-            yield f'<line class="axis" x1="{self._x(tick):.1f}" x2="{self._x(tick):.1f}" y1="{base}" y2="{base + 4}"/>'
-            yield _words(self._x(tick), base + 18, f"{tick:g}", "middle")
+            x = self._x(tick)
+            yield f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{base}" y2="{base + 4}"/>'
+            yield _words(x, base + 20, f"{tick:g}", "middle")
         yield _words((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, self.chart.x, "middle")
 
     def _series(self, series: Series) -> Iterator[str]:
         places = [(self._x(point.x), self._y(point.y)) for point in series.points]
         look = f"c{series.colour % PALETTE}" + (" reference" if series.reference else "")
         yield f'<g class="{look}">'
-        if isinstance(self.chart, Lines) and len(places) > 1:
+        if isinstance(self.chart, Lines) and series.joined and len(places) > 1:
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
             yield f'<polyline class="line" points="{path}"/>'
         for (x, y), point in zip(places, series.points, strict=True):
             yield from self._interval(x, point)
-            yield f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4">{_title(series, point)}</circle>'
+            yield f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4.5">{_title(series, point)}</circle>'
         yield "</g>"
 
     def _interval(self, x: float, point: Point) -> Iterator[str]:
@@ -92,9 +93,9 @@ def _title(series: Series, point: Point) -> str:
 
 def _legend(series: tuple[Series, ...]) -> str:
     """The names with their colours, as HTML that wraps."""
+    looks = (f"c{one.colour % PALETTE}{' reference' if one.reference else ''}" for one in series)
     items = (
-        f'<li class="c{one.colour % PALETTE}{" reference" if one.reference else ""}"><i></i>{escape(one.name)}</li>'
-        for one in series
+        f'<li class="{look}"><i></i>{escape(one.name)}</li>' for look, one in zip(looks, series, strict=True)
     )
     return f'<ul class="legend">{"".join(items)}</ul>'
 
@@ -128,8 +129,9 @@ def _heat_cell(
     note = escape(f"{chart.rows[row]}, {chart.columns[column]}: {value:.3f}")
     strength = min(max(value, 0), 1)
     kind = "high" if strength > 0.55 else "low"
+    opacity = f'fill-opacity="{0.06 + 0.94 * strength:.3f}"'
     return [
-        f'<rect class="field" {place} fill-opacity="{0.06 + 0.94 * strength:.3f}"><title>{note}</title></rect>',
+        f'<rect class="field" {place} {opacity}><title>{note}</title></rect>',
         f'<text class="in {kind}" x="{x + width / 2:.1f}" y="{y + height / 2 + 4:.1f}">{value:.2f}</text>',
     ]
 
