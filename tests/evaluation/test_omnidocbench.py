@@ -29,7 +29,14 @@ TEXT = {1: "A short title", 3: "The first half of a sentence that a column cuts"
 
 def det(number: int, category: str, order: int | None, **more: Any) -> dict[str, Any]:
     poly = [0.0, 0.0, 10.0, 0.0, 10.0, 10.0, 0.0, 10.0]
-    return {"category_type": category, "poly": poly, "ignore": False, "order": order, "anno_id": number, **more}
+    return {
+        "category_type": category,
+        "poly": poly,
+        "ignore": False,
+        "order": order,
+        "anno_id": number,
+        **more,
+    }
 
 
 def page(**more: Any) -> dict[str, Any]:
@@ -55,7 +62,13 @@ def page(**more: Any) -> dict[str, Any]:
 
 
 def other_page() -> dict[str, Any]:
-    info = {"page_no": 1, "height": 9, "width": 9, "image_path": "two.jpg", "page_attribute": {"language": "zh"}}
+    info = {
+        "page_no": 1,
+        "height": 9,
+        "width": 9,
+        "image_path": "two.jpg",
+        "page_attribute": {"language": "zh"},
+    }
     return {"layout_dets": [det(0, "text_block", 1, text="只有一行")], "page_info": info, "extra": {}}
 
 
@@ -164,7 +177,9 @@ def test_cases_and_predictions(data: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one.md", "two.md"]
 
 
-@pytest.mark.parametrize("content", ["{}", "[1]", '[{"layout_dets": []}]', '[{"page_info": {}, "layout_dets": []}]'])
+@pytest.mark.parametrize(
+    "content", ["{}", "[1]", '[{"layout_dets": []}]', '[{"page_info": {}, "layout_dets": []}]']
+)
 def test_other_layouts(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(content)
@@ -184,7 +199,8 @@ def test_relations_in_a_circle_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_parts_of_markdown() -> None:
-    text = f"# Head\n\nText with $x$ in it.\n\n\\[ a \\]\n\n{PIPES}\n\n- one\n- two\n\n```\ncode | x\n```\n\n{TABLE}"
+    words = "# Head\n\nText with $x$ in it.\n\n\\[ a \\]"
+    text = f"{words}\n\n{PIPES}\n\n- one\n- two\n\n```\ncode | x\n```\n\n{TABLE}"
     kinds = [part.kind for part in parts_of(text)]
     assert kinds == ["text", "text", "formula", "table", "text", "text", "text", "table"]
     assert parts_of("") == [] and parts_of("![](a.png)") == []
@@ -193,5 +209,8 @@ def test_parts_of_markdown() -> None:
 def test_normal_forms() -> None:
     assert normal_text("**Bold**, and\n $\\alpha$-rays!") == "Boldandαrays"
     assert normal_formula("$$ x^2_a $$") == normal_formula(r"x_{a}^{2} \tag{3}")
-    assert normal_table("<table><thead><tr><th>a</th></tr></thead></table>") == "<table><tr><td>a</td></tr></table>"
+    assert (
+        normal_table("<table><thead><tr><th>a</th></tr></thead></table>")
+        == "<table><tr><td>a</td></tr></table>"
+    )
     assert normal_table("") == ""

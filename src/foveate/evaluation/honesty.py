@@ -88,7 +88,7 @@ def honesty_cases(plan: Plan) -> list[Case]:
     return cases
 
 
-def _case(test: str, variant: object, number: int, sheet: Sheet, **labels: Any) -> Case:
+def _case(test: str, variant: object, number: int, sheet: Sheet, /, **labels: Any) -> Case:
     labels = {"test": test, "variant": variant, **labels}
     return Case(f"{test}/{variant}/{number}", lambda: sheet.image, sheet.text, labels=labels)
 
@@ -221,7 +221,7 @@ def _needle(plan: Plan, source: TextSource) -> list[Case]:
             for page, sheet in enumerate(_pages_with(haystack, needle, share, length, plan.style)):
                 key = hashlib.sha256(sheet.image.tobytes()).hexdigest()[:12]
                 case = found.setdefault(
-                    key, _case("needle", key, 0, sheet, needle=needle, number=number, cells=[])
+                    key, _case("needle", key, 0, sheet, needle=needle, code=number, cells=[])
                 )
                 case.labels["cells"].append([length, round(share, 3), page])
     return list(found.values())
@@ -312,7 +312,7 @@ def score_needle(pages: Sequence[PageResult], seed: int = 0) -> dict[str, Any]:
     for page in pages:
         for length, depth, number in page.labels["cells"]:
             texts[length, depth][number] = normalise.plain(page.reading.text)
-    needle, wanted = normalise.plain(pages[0].labels["needle"]), pages[0].labels["number"]
+    needle, wanted = normalise.plain(pages[0].labels["needle"]), pages[0].labels["code"]
     cells = []
     for (length, depth), numbered in sorted(texts.items()):
         text = " ".join(numbered[number] for number in sorted(numbered))
