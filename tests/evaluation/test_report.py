@@ -105,7 +105,7 @@ RUNS = [texts("nano"), texts("tesseract"), fox(), rules(), benchmark(), honest("
 class Checker(HTMLParser):
     """Follows the tags; notes what is open and what is asked of elsewhere."""
 
-    VOID = frozenset({"meta", "img", "br", "link", "line", "circle", "rect", "polyline"})
+    VOID = frozenset({"meta", "img", "br"})
 
     def __init__(self) -> None:
         super().__init__()

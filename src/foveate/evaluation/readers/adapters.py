@@ -7,6 +7,7 @@ it is Markdown. The prompts are those of the models' cards and of the library's 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +91,10 @@ def _window(processor: Any) -> dict[str, Any]:
 
 
 def _nougat(processor: Any, text: str, size: tuple[int, int]) -> str:
-    made: str = processor.post_process_generation(text, fix_markdown=False)
-    return made.strip()
+    """Loops at the end cut off and lists put right, where the packages for that are installed."""
+    with suppress(ImportError):  # python-Levenshtein and nltk: the text is whole without them
+        text = processor.post_process_generation(text, fix_markdown=False)
+    return text.strip()
 
 
 def _grounded(processor: Any, text: str, size: tuple[int, int]) -> str:

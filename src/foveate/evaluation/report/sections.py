@@ -117,14 +117,9 @@ def _shift(place: int, count: int) -> float:
 def _fox(runs: Sequence[Run], colours: Mapping[str, int]) -> Section:
     series = [
         Series(
-            f"{run.name}",
+            run.name,
             tuple(
-                Point(
-                    bucket["ratio"],
-                    100 * bucket["metrics"][PAPER_METRIC],
-                    *(100 * value for value in bucket["intervals"][PAPER_METRIC]),
-                    note=f"{bucket['from']}-{bucket['to']} text tokens, {bucket['pages']} pages",
-                )
+                _bucket_point(bucket)
                 for bucket in sorted(run.scores["buckets"], key=lambda bucket: bucket["ratio"])
             ),
             colour=colours[run.name],
@@ -156,6 +151,13 @@ def _fox(runs: Sequence[Run], colours: Mapping[str, int]) -> Section:
         "benchmark's script: distinct words in common over distinct words read."
     )
     return Section("Compression", intro, (chart, *(_buckets(run) for run in runs)))
+
+
+def _bucket_point(bucket: Mapping[str, Any]) -> Point:
+    """A bucket's precision in per cent over its ratio."""
+    low, high = (100 * value for value in bucket["intervals"][PAPER_METRIC])
+    note = f"{bucket['from']}-{bucket['to']} text tokens, {bucket['pages']} pages"
+    return Point(bucket["ratio"], 100 * bucket["metrics"][PAPER_METRIC], low, high, note)
 
 
 def _buckets(run: Run) -> Table:
