@@ -361,7 +361,7 @@ def test_killed_and_resumed(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_ten_times_and_resumed(tmp_path: Path, workers: int) -> None:
-    _nothing_lost_or_twice(tmp_path, kills=10, count=3000, size=50, workers=workers)
+    _nothing_lost_or_twice(tmp_path, kills=10, count=600, size=12, workers=workers)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
