@@ -1,0 +1,203 @@
+"""Batches of drawn pages, with all that is known of them.
+
+B pages · S side in pixels · T tokens · N drawn characters
+"""
+
+import math
+import os
+import queue
+import signal
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from draw import Drawn, Face, draw, installed_fonts, patch_targets
+from text import TextSource, mark_up
+from torch import Tensor
+
+from foveate.pages.mode import CELL
+from foveate.pages.prompts import PROMPTS
+from foveate.pages.tokenizer import Tokenizer
+
+ASSETS = Path(__file__).parents[2] / "src" / "foveate" / "assets" / "nano"
+PATCH, SLOTS = 16, 3
+CELLS_PER_TOKEN = 4  # vision tokens that one text token may lie in
+IGNORE = -100
+INSIDE, WORD, BLOCK, HEADING = range(4)  # what a character starts
+STARTS = 4
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What pages are drawn. Sizes in pixels."""
+
+    side: int = 512
+    type_sizes: tuple[float, float] = (30, 72)  # em heights, from and to
+    leading: tuple[float, float] = (1.1, 1.6)  # line height in type sizes
+    made_up: float = 0.2  # share of text that means nothing
+    short: float = 0.2  # share of pages with a few words alone
+    headings: float = 0.25
+    degrade: float = 0.5
+    families: tuple[
+        str, ...
+    ] = ()  # of type, by the start of their files' names; all that are installed if none
+    styles: tuple[str, ...] = ("regular", "bold")  # of these families
+    longest: int = 256  # tokens of an answer
+    tokens: int = 3072  # of text in a batch, about
+    most: int = 32  # pages in a batch
+
+
+@dataclass
+class Batch:
+    pixels: Tensor  # (B, S, S) uint8
+    ids: Tensor  # (B, T) int64, image tokens included
+    labels: Tensor  # (B, T) the next token, IGNORE where none is asked for
+    guide: Tensor  # (B, T, CELLS_PER_TOKEN) places of the vision tokens that hold its text, or -1
+    letters: Tensor  # (N, 6) page, cell, pixels across and down in it, number in ALPHABET, what it starts
+    patches: Tensor  # (B, S / 16, S / 16, SLOTS) characters + 1, 0 for none
+    step: int
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        moved = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()})
+
+
+def starts(text: str, offset: int) -> int:
+    """What the character at `offset` starts: a word, a paragraph, a heading, or nothing."""
+    before = text[:offset][-4:]
+    if before.endswith("\n\n# ") or (before == "# " and offset == 2):
+        return HEADING
+    if not before or before.endswith("\n"):
+        return BLOCK
+    return WORD if before.endswith(" ") else INSIDE
+
+
+def letters_of(page: Drawn, number: int) -> np.ndarray:
+    """(N, 6) rows of `Batch.letters` for one page."""
+    columns = page.image.shape[1] // CELL
+    what, x, y = page.chars.T
+    x, y = x.clip(0, page.image.shape[1] - 1), y.clip(0, page.image.shape[0] - 1)
+    start = np.array([starts(page.text, int(offset)) for offset in page.char_offsets], np.int32)
+    cell = y // CELL * columns + x // CELL
+    rows = (np.full_like(cell, number), cell, x % CELL, y % CELL, what, start.reshape(-1))
+    return np.stack(rows, axis=1)
+
+
+def row_of(page: Drawn, tokenizer: Tokenizer, prompt: str) -> tuple[list[int], list[int], list[list[int]]]:
+    """Ids, labels and guides of one page."""
+    side = page.image.shape[0]
+    columns = side // CELL
+    start = tokenizer.encode_prompt(PROMPTS[prompt], columns * (columns + 1) + 1)
+    encoded = tokenizer._inner.encode(page.text, add_special_tokens=False)
+    place = {
+        int(offset): 1 + int(y) // CELL * (columns + 1) + int(x) // CELL
+        for offset, (_, x, y) in zip(page.char_offsets, page.chars.clip(0, side - 1), strict=True)
+    }
+    cells = []
+    for first, last in encoded.offsets:
+        found = dict.fromkeys(place[i] for i in range(first, last) if i in place)
+        cells.append(list(found)[:CELLS_PER_TOKEN])
+    silent = len(start) - 1
+    return (
+        [*start, *encoded.ids],
+        [IGNORE] * silent + encoded.ids + [tokenizer.eos],
+        [[] for _ in range(silent)] + cells + [[]],
+    )
+
+
+@lru_cache(maxsize=8)
+def faces(families: tuple[str, ...], styles: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths of the installed faces of these families; of all families if none is named."""
+    if not families:
+        return installed_fonts()
+    wanted = {(family, style) for family in families for style in styles}
+    known = {path: Face(path) for path in installed_fonts()}
+    found = tuple(path for path, face in known.items() if (face.family, face.style) in wanted)
+    if not found:
+        raise SystemExit(f"none of the families {', '.join(families)} is installed")
+    return found
+
+
+def draw_page(
+    rng: np.random.Generator, source: TextSource, pages: Pages, sizes: tuple[float, float], short: bool
+) -> Drawn:
+    """A page as full as its type allows, or with a few words."""
+    room = int(pages.side**2 / (0.42 * pages.leading[0] * sizes[0] ** 2)) + 20
+    characters = int(rng.integers(4, 40)) if short else room
+    text = source.sample(rng, max(4, characters), pages.made_up)
+    text = mark_up(rng, text, headings=pages.headings, lists=0.0)
+    return draw(rng, text, pages.side, pages.side, sizes=sizes, leading=pages.leading, degrade=pages.degrade)
+
+
+def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int, step: int) -> Batch:
+    """Batch number `step`: a function of the arguments alone."""
+    rng = np.random.default_rng((seed, step))
+    drawn: list[Drawn] = []
+    rows: list[tuple[list[int], list[int], list[list[int]]]] = []
+    tokens = 0
+    # Pages of much the same type in one batch have answers of much the same length: less is padding.
+    size = math.exp(rng.uniform(*np.log(pages.type_sizes)))
+    sizes, short = (size / 1.06, size * 1.06), bool(rng.random() < pages.short)
+    while tokens < pages.tokens and len(drawn) < pages.most:
+        page = draw_page(rng, source, pages, sizes, short)
+        row = row_of(page, tokenizer, "markdown" if rng.random() < 0.5 else "text")
+        count = sum(label != IGNORE for label in row[1])
+        if count <= pages.longest and len(page.chars):
+            drawn.append(page)
+            rows.append(row)
+            tokens += count
+    length = -(-max(len(row[0]) for row in rows) // 8) * 8
+    ids = np.full((len(rows), length), tokenizer.eos, np.int64)
+    labels = np.full((len(rows), length), IGNORE, np.int64)
+    guide = np.full((len(rows), length, CELLS_PER_TOKEN), -1, np.int64)
+    for row, (row_ids, row_labels, row_guides) in enumerate(rows):
+        ids[row, : len(row_ids)] = row_ids
+        labels[row, : len(row_labels)] = row_labels
+        for t, cells in enumerate(row_guides):
+            guide[row, t, : len(cells)] = cells
+    letters = np.concatenate([letters_of(page, number) for number, page in enumerate(drawn)])
+    arrays = (
+        np.stack([page.image for page in drawn]),
+        ids,
+        labels,
+        guide,
+        letters.astype(np.int64),
+        np.stack([patch_targets(page, PATCH, SLOTS) for page in drawn]).astype(np.int64),
+    )
+    return Batch(*(torch.from_numpy(array) for array in arrays), step=step)
+
+
+def drawing_process(
+    out: Any, pages: Pages, seed: int, corpus: str, cache: str, first: int, stride: int
+) -> None:
+    """Draws batches number first, first + stride, … until its parent dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    parent = os.getppid()
+    source, tokenizer = TextSource(corpus, "train", cache), Tokenizer.load(ASSETS)
+    step = first
+    while os.getppid() == parent:
+        batch = make_batch(source, tokenizer, pages, seed, step)
+        step += stride
+        while os.getppid() == parent:
+            try:
+                out.put(batch, timeout=5)
+                break
+            except queue.Full:
+                continue
+    os._exit(0)
+
+
+def next_batch(batches: Any, artist: Any) -> Batch:
+    """The next of an artist's batches; ends the run when the artist has died."""
+    while True:
+        try:
+            batch: Batch = batches.get(timeout=30)
+            return batch
+        except queue.Empty:
+            if not artist.is_alive():
+                raise SystemExit("the drawing process died: see its message above") from None

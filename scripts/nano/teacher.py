@@ -1,0 +1,197 @@
+"""The network with what helps it to learn, and its losses.
+
+Everything here but the network itself is thrown away at the end: the codes, a head that names the characters
+of each 16-pixel patch from SAM's features, and two attention heads of each later decoder layer that are shown
+where to look.
+
+B pages · T tokens · H, W vision tokens along a side · D the decoder's width
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from batches import IGNORE, SLOTS, Batch
+from codes import Codes, blur
+from spelling import Spelling
+from text import ALPHABET
+from torch import Tensor, nn
+
+from foveate.model.attention import rotate
+from foveate.model.experts import Router
+from foveate.model.ocr import OCR
+from foveate.pages.tokenizer import Tokenizer
+
+Losses = dict[str, Tensor]
+
+
+class Teacher(nn.Module):
+    """Losses by name, each a mean in nats; names that end with `right` are shares."""
+
+    def __init__(self, model: OCR, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.model = model
+        self.spelling = Spelling(tokenizer, model.config.decoder.vocab_size, model.config.decoder.hidden_size)
+        config = model.config
+        self.codes = Codes(config.decoder.hidden_size)
+        self.ground = nn.Parameter(
+            torch.zeros(1, config.sam.grid // 4, config.sam.grid // 4, config.clip.width)
+        )
+        self.patch_head = nn.Linear(config.sam.neck_channels, SLOTS * (len(ALPHABET) + 1))
+        self.guided = [layer.self_attn for layer in model.decoder.layers[1:]]
+
+    def told(self, batch: Batch, letters: Tensor) -> Tensor:
+        """The tokens that say these letters, (B, H, W, D)."""
+        b, side = len(batch.pixels), batch.pixels.shape[-1] // 64
+        return self.codes(letters, b, side * side).view(b, side, side, -1) + self.ground[:, :side, :side]
+
+    def seen(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The encoder's tokens (B, H, W, D), and SAM's features (B, H * 4, W * 4, C)."""
+        encoder = self.model.encoder
+        grey = batch.pixels[:, None].float().div(127.5).sub(1)
+        features = encoder.sam(grey.expand(-1, 3, -1, -1))
+        return encoder.contextualise(encoder.compressor(features)), features.permute(0, 2, 3, 1)
+
+    def decoder_losses(self, batch: Batch, generator: torch.Generator) -> Losses:
+        """Reading from codes, without an encoder."""
+        tokens = self.told(batch, blur(batch.letters, generator))
+        noise = torch.randn(tokens.shape, generator=generator, device=tokens.device) * tokens.detach().std()
+        return self.reading(batch, tokens + 0.2 * noise)
+
+    def encoder_losses(self, batch: Batch, aligned: bool) -> Losses:
+        """Telling characters apart; once the codes are those of a decoder (`aligned`), writing them."""
+        tokens, features = self.seen(batch)
+        losses = {}
+        losses["name"], losses["name_right"], losses["start_right"] = self.codes.name(
+            tokens.flatten(1, 2), batch.letters
+        )
+        if self.patch_head.weight.requires_grad:
+            losses["patch"], losses["patch_right"] = self.patches(features, batch.patches)
+        if aligned:
+            losses["code"] = self.distance(batch, tokens)
+        return losses
+
+    def whole_losses(self, batch: Batch, coded: bool) -> Losses:
+        """The whole network on pixels; `coded` when its tokens are to stay sums of codes."""
+        tokens, _ = self.seen(batch)
+        losses = self.reading(batch, tokens)
+        if coded:
+            losses["name"], losses["name_right"], losses["start_right"] = self.codes.name(
+                tokens.flatten(1, 2), batch.letters
+            )
+            losses["code"] = self.distance(batch, tokens)
+        return losses
+
+    def distance(self, batch: Batch, tokens: Tensor) -> Tensor:
+        """Mean square of what the tokens lack, in variances of the codes."""
+        with torch.no_grad():
+            wanted = self.told(batch, batch.letters)
+        return F.mse_loss(tokens.float(), wanted) / wanted.var()
+
+    def reading(self, batch: Batch, tokens: Tensor) -> Losses:
+        """Next-token loss of the answers, and how well the guided heads look."""
+        with self.watching() as caught:
+            pages = [self.model.encoder.arrange(page, None, (1, 1)) for page in tokens]
+            x = self.embed(batch.ids, torch.cat(pages))
+            places = torch.arange(batch.ids.shape[1], device=x.device)[None].expand_as(batch.ids)
+            hidden = self.model.decoder(x, places)
+        asked = batch.labels != IGNORE
+        rows = self.model.decoder.lm_head.weight + self.spelling.rows(self.spelling.write)
+        logits = F.linear(hidden[asked], rows).float()
+        losses = {"text": F.cross_entropy(logits, batch.labels[asked])}
+        losses["text_right"] = (logits.argmax(-1) == batch.labels[asked]).float().mean()
+        for name, (head, first_layer, cells) in guides(batch.guide).items():
+            modules = self.guided[first_layer:]
+            looked = [guide_loss(module, caught[module][0], head, cells) for module in modules]
+            losses[name] = torch.stack(looked).mean()
+        routed = [balance(caught[m][1]) for m in self.model.modules() if isinstance(m, Router)]
+        losses["balance"] = torch.stack(routed).mean()
+        return losses
+
+    def embed(self, ids: Tensor, vision: Tensor) -> Tensor:
+        """As `OCR.embed`, with what the spellings add: (B, T) to (B, T, D)."""
+        rows = self.model.decoder.embed_tokens.weight + self.spelling.rows(self.spelling.read)
+        places = ids == self.model.config.image_token_id
+        return F.embedding(ids, rows).masked_scatter(places[..., None], vision)
+
+    def settle(self) -> OCR:
+        """The network, with what the spellings add written into its rows."""
+        with torch.no_grad():
+            self.model.decoder.lm_head.weight += self.spelling.rows(self.spelling.write)
+            self.model.decoder.embed_tokens.weight += self.spelling.rows(self.spelling.read)
+            self.spelling.write.zero_()
+            self.spelling.read.zero_()
+        return self.model
+
+    @contextmanager
+    def watching(self) -> Iterator[dict[nn.Module, tuple[Any, Any]]]:
+        """Inputs and outputs of the guided attentions and of the routers."""
+        caught: dict[nn.Module, tuple[Any, Any]] = {}
+        routers = [module for module in self.model.modules() if isinstance(module, Router)]
+        hooks = [
+            module.register_forward_hook(lambda m, i, o: caught.__setitem__(m, (i, o)))
+            for module in [*self.guided, *routers]
+        ]
+        try:
+            yield caught
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def patches(self, features: Tensor, characters: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of naming each patch's characters, and the share of drawn ones that are named right.
+
+        All drawn characters count and as many empty slots, drawn by lot, at a quarter of the weight.
+        """
+        wanted = characters.reshape(-1)
+        drawn = wanted > 0
+        chosen = drawn | (torch.rand(wanted.shape, device=wanted.device) < drawn.float().mean())
+        scores = self.patch_head(features).reshape(-1, len(ALPHABET) + 1)[chosen].float()
+        wanted = wanted[chosen]
+        weight = torch.where(wanted > 0, 1.0, 0.25)
+        loss = F.cross_entropy(scores, wanted, reduction="none")
+        right = (scores.argmax(-1) == wanted)[wanted > 0].float().mean()
+        return (loss * weight).sum() / weight.sum(), right
+
+
+def guides(guide: Tensor) -> dict[str, tuple[int, int, Tensor]]:
+    """What the guided heads look for: (head, first of the later layers, places (B, T)).
+
+    A token of several cells is spelt from one after the other: a head for its first cell, one for its second,
+    one for its third. Another finds the last cell of what has just been written.
+    """
+    last = guide.gather(2, ((guide >= 0).sum(2, keepdim=True) - 1).clamp(min=0))[..., 0]
+    behind = torch.cat([torch.full_like(last[:, :1], -1), last[:, :-1]], dim=1)
+    return {
+        "next": (0, 0, guide[..., 0]),
+        "behind": (1, 0, behind),
+        "second": (2, 1, guide[..., 1]),
+        "third": (3, 2, guide[..., 2]),
+    }
+
+
+def guide_loss(attention: nn.Module, inputs: tuple[Any, ...], number: int, cells: Tensor) -> Tensor:
+    """How little one head looks at the vision tokens at `cells` (B, T), where they are not -1."""
+    x, rotary, width = inputs[0], inputs[1], attention.head_dim
+    rows = slice(number * width, (number + 1) * width)
+    q = rotate(F.linear(x, attention.q_proj.weight[rows])[:, None], rotary)[:, 0]
+    k = rotate(F.linear(x, attention.k_proj.weight[rows])[:, None], rotary)[:, 0]
+    page, place = (cells >= 0).nonzero().unbind(1)
+    if not len(page):
+        return x.new_zeros(())
+    scores = (q.float() @ k.float().transpose(1, 2)) / math.sqrt(width)  # (B, T, T)
+    length = scores.shape[-1]
+    later = torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
+    share = scores.masked_fill(later, -torch.inf)[page, place]
+    return F.cross_entropy(share, cells[page, place])
+
+
+def balance(routed: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """The router's balance loss (Switch Transformers, eq. 4): 1 when all experts share alike."""
+    _, experts, probabilities = routed
+    count = probabilities.shape[-1]
+    load = F.one_hot(experts, count).float().sum((0, 1)) / experts.numel()
+    return count * (load * probabilities.mean(0)).sum()
