@@ -112,8 +112,12 @@ def deepseek(folder: Path) -> str:
     return saved(folder, transformers.DeepseekOcr2ForConditionalGeneration(config), processor)
 
 
-MAKERS: dict[str, Callable[[Path], str]] = {"nougat": nougat, "deepseek_ocr2": deepseek}
-VISION_TOKENS = {"nougat": None, "deepseek_ocr2": 16 * 16 + 1}  # a page smaller than a tile: one view
+MAKERS: dict[str, Callable[[Path], str]] = {"got_ocr2": got, "nougat": nougat, "deepseek_ocr2": deepseek}
+VISION_TOKENS = {
+    "got_ocr2": 256,
+    "nougat": None,
+    "deepseek_ocr2": 16 * 16 + 1,
+}  # a page smaller than a tile: one view
 
 
 def opened(make: Callable[[Path], str], folder: Path, **more: Any) -> PageReader:
@@ -129,12 +133,6 @@ def test_tiny_models_read(name: str, tmp_path: Path) -> None:
     assert reader.name == f"hf:{tmp_path}" and "transformers" in reader.versions()
     assert reader.read(PAGE).text == reading.text  # greedy
     assert reading.vision_tokens == VISION_TOKENS[name]
-
-
-@pytest.mark.slow
-def test_got_ocr_2_reads(tmp_path: Path) -> None:
-    reading = opened(got, tmp_path).read(PAGE)
-    assert reading.error is None and reading.vision_tokens == 256
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:

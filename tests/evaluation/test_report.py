@@ -59,6 +59,12 @@ def fox() -> Run:
     return made("fox", "released", [], {"buckets": buckets, "all": group})
 
 
+def curve() -> Run:
+    scores = fox().scores
+    points = [{**group, "type_size": 12.5, "asked_ratio": 7} for group in scores["buckets"]]
+    return made("curve", "nano", [], {"points": points})
+
+
 def rules() -> Run:
     kinds = {"present": {"text": EVIL}, "absent": {"text": "zzz"}}
     found = [Rule("a.pdf", 1, kind, kind, details) for kind, details in kinds.items()]
@@ -99,7 +105,16 @@ def honest(reader: str) -> Run:
     return made("honesty", reader, pages, score_honesty(pages))
 
 
-RUNS = [texts("nano"), texts("tesseract"), fox(), rules(), benchmark(), honest("nano"), honest("tesseract")]
+RUNS = [
+    texts("nano"),
+    texts("tesseract"),
+    fox(),
+    curve(),
+    rules(),
+    benchmark(),
+    honest("nano"),
+    honest("tesseract"),
+]
 
 
 class Checker(HTMLParser):
@@ -150,7 +165,8 @@ def test_the_page_stands_alone(page: str) -> None:
 def test_every_kind_of_run_has_its_part(page: str) -> None:
     titles = re.findall(r"<h2 id=[^>]*>([^<]*)</h2>", page)
     assert titles == [
-        "Text", "Compression", "Rules", "OmniDocBench", "Honesty", "Speed and memory", "Setup",
+        *("Text", "Compression", "Compression curve", "Rules", "OmniDocBench", "Honesty"),
+        *("Speed and memory", "Setup"),
     ]  # fmt: skip
     for part in ("paper, tiny", "Needle in a haystack: nano", "The same page at rising density", "96.5"):
         assert part in page

@@ -1,8 +1,9 @@
 """Runs as one page of HTML that needs nothing else, with PNG and CSV beside it.
 
-charts.py     what a chart shows          svg.py    drawn for the page
-sections.py   what each kind of run shows files.py  PNG and CSV
-readings.py   pages beside readings       page.py   the page around it all
+charts.py        what a chart shows             svg.py    drawn for the page
+sections.py      what each kind of run shows    files.py  PNG and CSV
+compression.py   the same for fox and curve     page.py   the page around it all
+readings.py      pages beside their readings
 """
 
 from __future__ import annotations

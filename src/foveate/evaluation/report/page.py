@@ -48,9 +48,9 @@ stroke:currentColor;stroke-width:1.8}
 .field{fill:rgb(var(--field))}.none{fill:var(--grid)}svg text.in{text-anchor:middle;font-size:13.5px}
 svg text.in.low{fill:var(--ink)}svg text.in.high{fill:var(--card)}
 .legend{display:flex;flex-wrap:wrap;gap:4px 16px;list-style:none;margin:0 0 8px;padding:0;font-size:13px}
-.legend i{display:inline-block;width:16px;height:0;border-top:3px solid currentColor;border-radius:2px;
+.legend i{display:inline-block;width:20px;height:0;border-top:3px solid currentColor;border-radius:2px;
 margin-right:7px;vertical-align:middle}
-.legend .reference i{border-top-style:dashed;border-top-width:2px}.legend li{color:var(--soft)}
+.legend .reference i{border-top:2px dashed}.legend li{color:var(--soft)}
 .c0{color:var(--c0)}.c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}
 .c5{color:var(--c5)}.c6{color:var(--c6)}.c7{color:var(--c7)}
 .legend li.c0 i{color:var(--c0)}.legend li.c1 i{color:var(--c1)}.legend li.c2 i{color:var(--c2)}

@@ -7,16 +7,15 @@ from typing import Any
 
 from foveate.evaluation import scoring
 from foveate.evaluation.compare import Comparison, page_scores
-from foveate.evaluation.fox import PAPER, PAPER_METRIC
 from foveate.evaluation.omnidocbench import SCORES
 from foveate.evaluation.report.charts import Cell, Dots, Heat, Lines, Point, Series, Table
+from foveate.evaluation.report.compression import REFERENCE_COLOUR, curve_section, fox_section
 from foveate.evaluation.report.page import Section
 from foveate.evaluation.report.readings import worst_of_run, worst_pages
 from foveate.evaluation.run import Run
 
 MEASURES = ("edit_similarity", "cer", "word_precision", "word_recall", "word_f1", "bleu", "meteor")
 MIB = 1 << 20
-PAPER_COLOUR = 7  # grey
 
 
 def sections(runs: Sequence[Run], comparison: Comparison | None = None) -> list[Section]:
@@ -109,76 +108,6 @@ def _point(x: float, score: Mapping[str, Any], note: str) -> Point:
 def _shift(place: int, count: int) -> float:
     """Sidewards, so that readers do not hide one another."""
     return (place - (count - 1) / 2) * min(0.16, 0.6 / max(1, count))
-
-
-# Compression
-
-
-def _fox(runs: Sequence[Run], colours: Mapping[str, int]) -> Section:
-    series = [
-        Series(
-            run.name,
-            tuple(
-                _bucket_point(bucket)
-                for bucket in sorted(run.scores["buckets"], key=lambda bucket: bucket["ratio"])
-            ),
-            colour=colours[run.name],
-        )
-        for run in runs
-    ]
-    series += [
-        Series(
-            f"paper, {mode}",
-            tuple(
-                Point(ratio, precision, note=f"{first} text tokens")
-                for first, (precision, ratio) in cells.items()
-            ),
-            reference=True,
-            colour=PAPER_COLOUR,
-        )
-        for mode, cells in PAPER.items()
-    ]
-    chart = Lines(
-        "Precision against compression",
-        "text tokens per vision token",
-        "precision, %",
-        tuple(series),
-        (0.0, 102.0),
-    )
-    intro = (
-        "Pages in buckets of text tokens; the ratio is text tokens of the truth per vision token. Dashed: "
-        "Table 2 of DeepSeek-OCR (arXiv:2510.18234) on the Fox benchmark. Precision is that of the "
-        "benchmark's script: distinct words in common over distinct words read."
-    )
-    return Section("Compression", intro, (chart, *(_buckets(run) for run in runs)))
-
-
-def _bucket_point(bucket: Mapping[str, Any]) -> Point:
-    """A bucket's precision in per cent over its ratio."""
-    low, high = (100 * value for value in bucket["intervals"][PAPER_METRIC])
-    note = f"{bucket['from']}-{bucket['to']} text tokens, {bucket['pages']} pages"
-    return Point(bucket["ratio"], 100 * bucket["metrics"][PAPER_METRIC], low, high, note)
-
-
-def _buckets(run: Run) -> Table:
-    names = (PAPER_METRIC, "edit_similarity", "plain_edit_similarity", "word_f1", "bleu", "meteor")
-    rows = tuple(
-        (
-            f"{group['from']}-{group['to']}" if "from" in group else "all",
-            group["pages"],
-            float(group["text_tokens"]),
-            float(group["ratio"]),
-            *(group["metrics"][name] for name in names),
-        )
-        for group in (*run.scores["buckets"], run.scores["all"])
-    )
-    return Table(run.name, ("text tokens", "pages", "mean tokens", "ratio", *names), rows)
-
-
-def _curve(runs: Sequence[Run], colours: Mapping[str, int]) -> Section:
-    """Runs of `foveate eval curve`; their scores have the buckets of the fox runs."""
-    section = _fox(runs, colours)
-    return Section("Compression curve", section.intro, section.items)
 
 
 # Rules
@@ -386,14 +315,14 @@ def speed(runs: Sequence[Run]) -> Section:
         *("memory, MiB", "of a program, MiB", "CUDA, MiB"),
     )
     rows = []
-    for run in runs:
+    for run in (run for run in runs if run.throughput["seconds"]):  # not texts from a folder
         speed, memory = run.throughput, run.throughput["memory"]
         pages = max(1, speed["pages"])
         cpu = speed.get("cpu_seconds")
         rows.append(
             (
                 *(run.name, run.setup.kind, speed["pages"]),
-                speed["seconds"] / pages if speed["seconds"] else None,
+                speed["seconds"] / pages,
                 cpu / pages if cpu is not None else None,
                 *(speed["pages_per_second"], speed["text_tokens_per_second"]),
                 *(_mib(memory[name]) for name in ("process", "largest_child", "cuda")),
@@ -442,7 +371,7 @@ def compared(comparison: Comparison) -> Section:
         tuple(Point(pair.first_score, pair.second_score, note=pair.id) for pair in comparison.pairs),
         joined=False,
     )
-    diagonal = Series("equal", (Point(0, 0), Point(1, 1)), reference=True, colour=PAPER_COLOUR)
+    diagonal = Series("equal", (Point(0, 0), Point(1, 1)), reference=True, colour=REFERENCE_COLOUR)
     names = comparison.first.name, comparison.second.name
     chart = Lines("Page against page", names[0], names[1], (diagonal, series), (0.0, 1.0))
     return Section(
@@ -454,8 +383,8 @@ def compared(comparison: Comparison) -> Section:
 
 _KINDS = {
     "run": _texts,
-    "fox": _fox,
-    "curve": _curve,
+    "fox": fox_section,
+    "curve": curve_section,
     "rules": _rules,
     "omnidocbench": _benchmark,
     "honesty": _honesty,
