@@ -22,11 +22,11 @@ _LINE_MARKS = re.compile(
     )""",
     re.MULTILINE | re.VERBOSE,
 )
-_IMAGE = re.compile(r"!\[([^\]\n]*)\]\([^()\n]*\)")
-_LINK = re.compile(r"\[([^\]\n]+)\]\([^()\s]*\)")
+_IMAGE = re.compile(r"!\[([^\[\]\n]*)\]\([^()\n]*\)")
+_LINK = re.compile(r"\[([^\[\]\n]+)\]\([^()\s]*\)")
 _CELL_END = re.compile(r"</(?:td|th|tr|table|p|div|li|h[1-6])\s*>|<br\s*/?>|(?<!\\)\|", re.IGNORECASE)
-_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,20}(?:\s[^<>]*)?/?>|<!--.*?-->", re.DOTALL)
-_EMPHASIS = re.compile(r"(?<!\\)(\*{1,3}|_{1,3})(?=\S)(.+?)(?<=[^\s\\])\1", re.DOTALL)
+_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,20}(?:\s[^<>]*)?/?>|<!--.{0,1000}?-->", re.DOTALL)
+_EMPHASIS = re.compile(r"(?<!\\)(\*{1,3}|_{1,3})(?=\S)(.{1,1000}?)(?<=[^\s\\])\1", re.DOTALL)
 _CODE = re.compile(r"`+")
 _FORMULA = re.compile(r"\\[()\[\]]|(?<!\\)\${1,2}(?=\S)([^$\n]+?)(?<=\S)\${1,2}(?!\d)")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
@@ -80,7 +80,7 @@ def spaces(text: str) -> str:
 
 
 def _unemphasised(text: str) -> str:
-    """Emphasis does not go over an empty line, which also keeps the search short."""
+    """Emphasis does not go over an empty line."""
     if "*" not in text and "_" not in text:
         return text
     parts = re.split(r"(\n\s*\n)", text)

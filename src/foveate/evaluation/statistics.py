@@ -108,7 +108,8 @@ def share_interval(passed: int, total: int, *, level: float = LEVEL) -> Interval
     rate, spread = passed / total, z * z / total
     middle = (rate + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(rate * (1 - rate) / total + spread / (4 * total))
-    return Interval(rate, max(0.0, middle - half), min(1.0, middle + half))
+    low = middle - half if passed else 0.0
+    return Interval(rate, low, middle + half if passed < total else 1.0)
 
 
 def _numbers(values: Sequence[float]) -> NDArray[np.float64]:
