@@ -73,6 +73,7 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    wide: bool = True  # over the whole width of the page
 
 
 Chart = Lines | Dots | Heat

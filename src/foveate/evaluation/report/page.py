@@ -61,7 +61,7 @@ margin-right:7px;vertical-align:middle}
 @media(max-width:760px){.side{grid-template-columns:1fr}}
 .side img{width:100%;border:1px solid var(--line);border-radius:6px;background:#fff}
 .side .texts{display:grid;gap:14px;min-width:0}
-.reading{font-size:13.5px;line-height:1.55;max-height:15em;overflow:auto;overflow-wrap:anywhere;margin:0;
+.reading{max-width:none;font-size:13.5px;line-height:1.55;max-height:15em;overflow:auto;overflow-wrap:anywhere;margin:0;
 color:var(--ink)}
 .reading b{font-weight:400;background:var(--mark);border-radius:3px;padding:0 2px}
 .reading s{color:var(--bad);text-decoration-thickness:1px;opacity:.8}
@@ -115,7 +115,8 @@ def _section(name: str, section: Section) -> str:
 
 def _card(item: Chart | Table | Raw) -> str:
     if isinstance(item, Table):
-        return f'<div class="card wide"><h3>{escape(item.title)}</h3>{_table(item)}</div>'
+        look = "card wide" if item.wide else "card"
+        return f'<div class="{look}"><h3>{escape(item.title)}</h3>{_table(item)}</div>'
     if isinstance(item, Raw):
         return f'<div class="card{" wide" if item.wide else ""}"><h3>{item.title}</h3>{item.html}</div>'
     return f'<figure class="card" style="margin:0"><h3>{escape(item.title)}</h3>{svg.draw(item)}</figure>'

@@ -365,15 +365,19 @@ def compared(comparison: Comparison) -> Section:
         (comparison.second.name, second, None, None, None),
         ("second less first", difference.value, difference.low, difference.high, difference.p),
     )
-    table = Table(comparison.what, ("", "mean", "low", "high", "p"), rows, "Paired bootstrap over pages.")
+    table = Table(
+        comparison.what, ("", "mean", "low", "high", "p"), rows, "Paired bootstrap over pages.", wide=False
+    )
     series = Series(
         "a page",
         tuple(Point(pair.first_score, pair.second_score, note=pair.id) for pair in comparison.pairs),
         joined=False,
     )
-    diagonal = Series("equal", (Point(0, 0), Point(1, 1)), reference=True, colour=REFERENCE_COLOUR)
+    lowest = min(min(pair.first_score, pair.second_score) for pair in comparison.pairs)
+    low = max(0.0, lowest - 0.05)
+    diagonal = Series("equal", (Point(low, low), Point(1, 1)), reference=True, colour=REFERENCE_COLOUR)
     names = comparison.first.name, comparison.second.name
-    chart = Lines("Page against page", names[0], names[1], (diagonal, series), (0.0, 1.0))
+    chart = Lines("Page against page", names[0], names[1], (diagonal, series), (low, 1.0))
     return Section(
         "Comparison",
         f"{len(comparison.pairs)} pages that both have read.",

@@ -61,7 +61,7 @@ class _Plot:
                 shown = name if len(name) <= room else name[: max(2, int(room) - 1)] + "…"
                 yield _words(self._x(number), base + 20, shown, "middle")
             return
-        for tick in ticks(*self.x_range, about=8):
+        for tick in ticks(*self.x_range):
             x = self._x(tick)
             yield f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{base}" y2="{base + 4}"/>'
             yield _words(x, base + 20, f"{tick:g}", "middle")
