@@ -20,7 +20,9 @@ def add_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     add = parser.add_argument
     add("--text", metavar="FILE", type=Path, required=True, help="prose, plain or .xz")
     add("--tests", metavar="NAME", nargs="+", help=TESTS)
-    add("--count", metavar="N", type=shared.whole_number(1), default=4, help="pages of each kind (default: 4)")
+    add(
+        "--count", metavar="N", type=shared.whole_number(1), default=4, help="pages of each kind (default: 4)"
+    )
     add("--size", metavar="PIXELS", type=float, default=16.0, help="of the em (default: 16)")
     lengths = "pages of the texts with a needle (default: 1 2 4 8)"
     add("--lengths", metavar="N", type=shared.whole_number(1), nargs="+", default=[1, 2, 4, 8], help=lengths)
@@ -60,9 +62,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _table(scores: dict[str, dict[str, dict[str, float]]]) -> list[str]:
     """One line a test."""
-    lines = [f"  {name:<12} {score['all']['value']:.3f}" for name, score in scores.items() if "all" in _of(score)]
+    lines = [
+        f"  {name:<12} {score['all']['value']:.3f}" for name, score in scores.items() if "all" in _of(score)
+    ]
     if "blank" in scores:
-        lines.append(f"  {'blank':<12} silent on {scores['blank']['silent']} of {scores['blank']['pages']} sheets")
+        lines.append(
+            f"  {'blank':<12} silent on {scores['blank']['silent']} of {scores['blank']['pages']} sheets"
+        )
     if "needle" in scores:
         lines.append(f"  {'needle':<12} found in {scores['needle']['found']:.0%} of the texts")
     return lines

@@ -99,7 +99,9 @@ class _Pairs:
         return [([], [read]) for read in sorted(self.free_reads)]
 
     @staticmethod
-    def _with(group: tuple[list[int], list[int]], block: int, of_reading: bool) -> tuple[list[int], list[int]]:
+    def _with(
+        group: tuple[list[int], list[int]], block: int, of_reading: bool
+    ) -> tuple[list[int], list[int]]:
         truths, reads = group
         return (truths, sorted([*reads, block])) if of_reading else (sorted([*truths, block]), reads)
 

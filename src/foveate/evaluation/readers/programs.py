@@ -79,7 +79,8 @@ class RapidOCR:
         """The page's lines from top to bottom; the confidence is that of its lines, by their lengths."""
         pixels = np.asarray(image.convert("RGB"))[:, :, ::-1]  # (H, W, 3), blue first
         started = time.perf_counter()
-        found = self._engine(np.ascontiguousarray(pixels))
+        # Its check for lines on their heads turns upright ones, and then reads nonsense.
+        found = self._engine(np.ascontiguousarray(pixels), use_cls=False)
         seconds = time.perf_counter() - started
         if found.txts is None or found.boxes is None:
             return Reading("", seconds)
