@@ -18,6 +18,7 @@ from foveate.evaluation.honesty import (
     needle_of,
     score_blank,
     score_honesty,
+    score_needle,
 )
 from foveate.evaluation.readers import Reading
 from foveate.evaluation.repeats import loops, repeated_share, trailing_repeats
@@ -134,6 +135,18 @@ def test_the_needle_is_where_it_should_be(text: Path) -> None:
         place = whole.index(needle) / (len(whole) - len(needle))
         assert whole.count(number) == 1 and abs(place - depth) < 0.2, (length, depth)
     assert len(cases) < sum(length for length, _ in texts)  # pages in common are read once
+
+
+def test_a_needle_that_was_nearly_read() -> None:
+    def likeness(text: str) -> tuple[bool, float]:
+        labels = {"needle": "It is 1234567.", "code": "1234567", "cells": [[1, 0.0, 0]]}
+        (cell,) = score_needle([PageResult("n", Reading(text, 0.0), 1, 1, "", None, labels)])["cells"]
+        return cell["found"], cell["likeness"]
+
+    assert likeness("and it is 1234567.") == (True, 1)
+    assert likeness("and it is 1234568.") == (False, pytest.approx(6 / 7))
+    assert likeness("words alone are no number") == (False, 0)
+    assert likeness("91234567") == (False, pytest.approx(7 / 8))
 
 
 def test_the_same_seed_gives_the_same_pages(text: Path) -> None:

@@ -17,6 +17,7 @@ All dice come from the seed; the same text and seed give the same pages. Type is
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -305,17 +306,20 @@ def score_blank(pages: Sequence[PageResult], seed: int = 0) -> dict[str, Any]:
 
 
 def score_needle(pages: Sequence[PageResult], seed: int = 0) -> dict[str, Any]:
-    """For each length and depth whether the number was read, and how well the sentence was, 0 to 1."""
-    from rapidfuzz import fuzz
+    """For each length and depth whether the number was read; `likeness` of what is nearest to it, 0 to 1.
+
+    Only digits are compared with the number: a text without any is like it by 0.
+    """
+    from rapidfuzz.distance import Levenshtein
 
     texts: dict[tuple[int, float], dict[int, str]] = defaultdict(dict)
     for page in pages:
         for length, depth, number in page.labels["cells"]:
             texts[length, depth][number] = normalise.plain(page.reading.text)
-    needle, wanted = normalise.plain(pages[0].labels["needle"]), pages[0].labels["code"]
+    wanted = pages[0].labels["code"]
     cells = []
     for (length, depth), numbered in sorted(texts.items()):
-        text = " ".join(numbered[number] for number in sorted(numbered))
-        likeness = fuzz.partial_ratio(needle, text) / 100 if text else 0.0
-        cells.append({"length": length, "depth": depth, "found": wanted in text, "likeness": likeness})
+        digits = re.findall("[0-9]+", " ".join(numbered[number] for number in sorted(numbered)))
+        likeness = max((Levenshtein.normalized_similarity(wanted, run) for run in digits), default=0.0)
+        cells.append({"length": length, "depth": depth, "found": wanted in digits, "likeness": likeness})
     return {"cells": cells, "found": sum(cell["found"] for cell in cells) / len(cells)}
