@@ -94,6 +94,7 @@ class Server(BaseHTTPRequestHandler):
     status = 200
 
     def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers.get("Authorization"), None))
         self._send(200, {"data": [{"id": "tiny-model"}]})
 
     def do_POST(self) -> None:
@@ -104,6 +105,8 @@ class Server(BaseHTTPRequestHandler):
     def _send(self, status: int, values: dict[str, Any]) -> None:
         content = json.dumps(values).encode()
         self.send_response(status)
+        if status == 302:
+            self.send_header("Location", "/elsewhere")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -138,7 +141,7 @@ def test_an_endpoint_is_asked_with_the_page(url: str, monkeypatch: pytest.Monkey
     reader = get_reader(f"openai:{url}/", ReaderOptions(prompt="text", max_tokens=99))
     reading = reader.read(page())
     assert (reading.text, reading.stop, reading.text_tokens) == ("# Text", "end", 5)
-    ((path, key, body),) = Server.asked
+    _, (path, key, body) = Server.asked
     assert path == "/v1/chat/completions" and key == "Bearer key"
     assert body["model"] == "tiny-model" and body["max_tokens"] == 99 and body["temperature"] == 0
     picture, words = body["messages"][0]["content"]
@@ -165,6 +168,17 @@ def test_what_an_endpoint_may_answer(
     reading = get_reader(f"openai:{url}").read(page())
     assert reading.stop == stop
     assert stop != "error" or reading.error or reading.text == "x"
+
+
+def test_the_key_does_not_follow_a_redirection(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    monkeypatch.setattr(Server, "status", 302)
+    assert get_reader(f"openai:{url}").read(page()).stop == "error"
+    assert [(path, key) for path, key, _ in Server.asked] == [
+        ("/v1/models", "Bearer key"),
+        ("/v1/chat/completions", "Bearer key"),
+        ("/elsewhere", None),
+    ]
 
 
 def test_endpoints_that_are_none(url: str) -> None:

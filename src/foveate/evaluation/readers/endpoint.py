@@ -87,11 +87,11 @@ class _Refused(FoveateError):
 
 def _ask(url: str, question: dict[str, Any] | None, timeout: float) -> Any:
     """The JSON that the server answers with; a question is posted, without one it is fetched."""
-    headers = {"Content-Type": "application/json"}
-    if os.environ.get(KEY):
-        headers["Authorization"] = f"Bearer {os.environ[KEY]}"
     body = None if question is None else json.dumps(question).encode()
-    request = urllib.request.Request(url, body, headers)
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    if os.environ.get(KEY):
+        # Not to where a redirection may lead.
+        request.add_unredirected_header("Authorization", f"Bearer {os.environ[KEY]}")
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return json.loads(answer.read(MOST_BYTES))
