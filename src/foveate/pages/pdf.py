@@ -20,7 +20,7 @@ MOST_SIDE = 16_384  # pixels; also holds a strip of a page that would pass the l
 _POINTS = 72  # to the inch
 # pdfium is not thread safe, not even with one document per thread. Re-entrant, because the garbage collector
 # may close an abandoned document while this thread is already inside.
-_PDFIUM = threading.RLock()
+PDFIUM = threading.RLock()
 
 
 class PdfPages:
@@ -35,7 +35,7 @@ class PdfPages:
         self._name, self._dpi = name, dpi
         self._most_pixels = min(MOST_PIXELS, limits.pixels)
         self._data = data  # pdfium reads from these bytes for as long as the document is open
-        with _PDFIUM:
+        with PDFIUM:
             self._document = _load(data, name, password)
             self._count = len(self._document)
 
@@ -44,7 +44,7 @@ class PdfPages:
 
     def page(self, number: int) -> PageImage:
         """Page `number`, counted from 1, with the dpi that it was really drawn at."""
-        with _PDFIUM, self._reading(number):
+        with PDFIUM, self._reading(number):
             page = self._document[number - 1]
             try:
                 width, height = page.get_size()
@@ -54,7 +54,7 @@ class PdfPages:
                 page.close()
 
     def close(self) -> None:
-        with _PDFIUM:
+        with PDFIUM:
             self._document.close()
 
     @contextmanager

@@ -14,7 +14,7 @@ from foveate.data.documents.characters import Frame, Word
 from foveate.data.documents.drawings import Drawings, drawings
 from foveate.document import Box
 from foveate.errors import SourceTooLarge
-from foveate.pages.pdf import _PDFIUM, PdfPages, drawn_dpi
+from foveate.pages.pdf import PDFIUM, PdfPages, drawn_dpi
 
 _POINTS = 72  # to the inch
 _MOST_DPI = 300
@@ -55,7 +55,7 @@ class PdfText(PdfPages):
 
         A page most of whose words run aside or upside down is turned until they stand upright.
         """
-        with _PDFIUM, self._reading(number):
+        with PDFIUM, self._reading(number):
             page = self._document[number - 1]
             try:
                 frame = characters.page_frame(page)
@@ -87,7 +87,7 @@ class PdfText(PdfPages):
 
     def bands(self, number: int) -> tuple[str, str]:
         """The raw text at the top and at the bottom of a page, to be compared with other pages'."""
-        with _PDFIUM, self._reading(number):
+        with PDFIUM, self._reading(number):
             page = self._document[number - 1]
             try:
                 text_page = page.get_textpage()
