@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from foveate.data.mixture import key
 from foveate.data.packing import Conversation, Pack, tokenize
@@ -23,11 +23,11 @@ from foveate.pages.tokenizer import Tokenizer
 from foveate.pages.views import PageViews, make_views
 from foveate.training.plan import Samples, make_samples
 from foveate.training.recipes import Batches, Data, Recipe
+from foveate.training.workers import ahead
 
 IGNORED = -100  # label of a place where nothing is learned, as PyTorch's cross entropy has it
 TEXT = "text"  # in the place of a mode, for rows without pages
 FRUITLESS = 1000  # samples in a row that do not fit, before the sequence counts as too short
-AHEAD = 4  # samples that each process has ready
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,14 +90,14 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Preparing(Dataset[Item | FoveateError]):
+class Preparing:
     """Samples by position as items; an error is a value, so that it comes whole from another process."""
 
     samples: Samples
     tokenizer: Tokenizer
     data: Data
 
-    def __getitem__(self, position: int) -> Item | FoveateError:
+    def item(self, position: int) -> Item | FoveateError:
         try:
             return self.prepare(position, self.samples.sample(position))
         except FoveateError as problem:
@@ -183,7 +183,7 @@ class Stream:
     def _row(self, positions: Sequence[int]) -> Pack[Item]:
         row: Pack[Item] = Pack()
         for position in positions:
-            item = self.preparing[position]
+            item = self.preparing.item(position)
             if isinstance(item, FoveateError):
                 raise item
             row.add(item, len(item.conversation))
@@ -191,20 +191,10 @@ class Stream:
 
     def _prepared(self) -> Iterator[Item | FoveateError]:
         """Items in order, made by other processes where there are some."""
-        workers, numbers = self.preparing.data.workers, _numbers(self.position, self.stride)
+        workers, numbers = self.preparing.data.workers, count(self.position, self.stride)
         if not workers:
-            return map(self.preparing.__getitem__, numbers)
-        loader: DataLoader[Item | FoveateError] = DataLoader(
-            self.preparing,
-            sampler=numbers,
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=AHEAD,
-            collate_fn=_as_it_is,
-            multiprocessing_context="spawn",  # no lock or thread comes along
-            generator=torch.Generator(),  # otherwise it takes a number of everybody's dice
-        )
-        return iter(loader)
+            return map(self.preparing.item, numbers)
+        return ahead(self.preparing.item, numbers, workers)
 
     def _fits(self, item: Item) -> bool:
         if len(item.conversation) <= self.batches.sequence:
@@ -238,23 +228,6 @@ class Stream:
 
 def _positions(row: Pack[Item]) -> list[int]:
     return [item.position for item in row.items]
-
-
-def _as_it_is(item: Item | FoveateError) -> Item | FoveateError:
-    return item
-
-
-class _numbers:
-    """Positions without end, as often as a loader asks for them."""
-
-    def __init__(self, start: int, stride: int) -> None:
-        self.start, self.stride = start, stride
-
-    def __iter__(self) -> Iterator[int]:
-        position = self.start
-        while True:
-            yield position
-            position += self.stride
 
 
 def collate(rows: Sequence[Pack[Item]], batches: Batches, padding: int) -> Batch:
