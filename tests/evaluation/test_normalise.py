@@ -63,4 +63,4 @@ def test_plain_text_stays() -> None:
 def test_no_text_takes_long(unit: str) -> None:
     started = time.process_time()
     plain(unit * (20_000 // len(unit)))
-    assert time.process_time() - started < 1.0
+    assert time.process_time() - started < 3.0
