@@ -24,10 +24,22 @@ from foveate.model.source import find_model
 from foveate.training.recipes import Recipe
 
 STD = 0.02  # of embeddings, positions and everything else that is no matrix inside
-NORMS = ("norm.weight", "norm1.weight", "norm2.weight", "layernorm.weight", "layrnorm.weight")
+NORMS: tuple[str, ...] = (
+    "norm.weight",
+    "norm1.weight",
+    "norm2.weight",
+    "layernorm.weight",
+    "layrnorm.weight",
+)
 NORMS += ("neck.1.weight", "neck.3.weight")
 # What writes into a residual stream: smaller in a deeper network (GPT-2), so that the stream's size is not.
-RESIDUAL = ("attn.proj.weight", "out_proj.weight", "o_proj.weight", "down_proj", "down_proj.weight")
+RESIDUAL: tuple[str, ...] = (
+    "attn.proj.weight",
+    "out_proj.weight",
+    "o_proj.weight",
+    "down_proj",
+    "down_proj.weight",
+)
 RESIDUAL += ("lin2.weight", "fc2.weight")
 PICKLED = "pytorch_model.bin"
 

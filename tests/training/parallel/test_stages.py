@@ -13,7 +13,7 @@ from foveate.training.parallel.learner import check_schedule, parameters_of
 from foveate.training.parallel.stages import Share, Stage, Terms, pad_batch, shares
 from foveate.training.recipes import Batches, Parallel
 from foveate.training.start import random_network
-from tests.training.parallel.spread import TINY, Case, batch
+from tests.training.parallel.spread import STREAMS, TINY, Case, batch
 
 
 def test_the_paper_cuts_into_four() -> None:
@@ -44,7 +44,7 @@ def test_every_parameter_is_in_one_stage(stages: int) -> None:
 def test_stages_one_after_the_other_learn_as_the_whole(stages: int) -> None:
     case = Case()
     single = Single(case.recipe(), random_network(TINY))
-    batches = [batch(0, stream, number) for stream in range(2) for number in range(2)]
+    batches = [batch(0, stream) for stream in range(STREAMS)]
     learned = single.learn(batches, 0)
     wanted = {name: p.grad for name, p in single.model.named_parameters() if p.grad is not None}
 
@@ -70,7 +70,7 @@ def test_stages_one_after_the_other_learn_as_the_whole(stages: int) -> None:
 
 def test_batches_differ_as_they_should() -> None:
     """The test above is only worth something if its batches have other numbers of tokens and pages."""
-    batches = [batch(0, stream, number) for stream in range(2) for number in range(2)]
+    batches = [batch(0, stream) for stream in range(STREAMS)]
     assert len({one.targets for one in batches}) > 2
     assert len({one.ids.shape[1] for one in batches}) == 3
     assert {len(one.pages) for one in batches} == {0, 2}
@@ -79,7 +79,7 @@ def test_batches_differ_as_they_should() -> None:
 
 
 def test_padding_is_not_learned() -> None:
-    one = batch(0, 0, 0)
+    one = batch(0, 0)
     longer = pad_batch(one, 64, 7)
     assert longer.ids.shape == (2, 64) and longer.targets == one.targets
     assert bool((longer.ids[:, 24:] == 7).all()) and bool((longer.labels[:, 24:] == IGNORED).all())

@@ -25,11 +25,10 @@ def shard(module: nn.Module, layout: Layout, ignored: Iterable[nn.Parameter] = (
     Weights are gathered when a step first needs them and stay until its last backward pass: gathering them
     for every micro-batch would cost more than the memory is worth.
     """
-    keep = set(ignored)
-    extra = {"ignored_params": keep} if keep else {}
-    for part in [part for part in module.modules() if isinstance(part, LAYERS)]:
-        fully_shard(part, mesh=layout.data, reshard_after_forward=False, **extra)
-    fully_shard(module, mesh=layout.data, reshard_after_forward=False, **extra)
+    apart = set(ignored) or None
+    layers: list[nn.Module] = [part for part in module.modules() if isinstance(part, LAYERS)]
+    for part in (*layers, module):
+        fully_shard(part, mesh=layout.data, reshard_after_forward=False, ignored_params=apart)
     for part in module.modules():
         if isinstance(part, FSDPModule):
             part.set_gradient_divide_factor(1.0)
@@ -54,9 +53,10 @@ def _sum(gradients: Sequence[Tensor], group: dist.ProcessGroup) -> None:
     if dist.get_world_size(group) == 1:
         return
     for bucket in buckets(gradients):
+        sizes = [gradient.numel() for gradient in bucket]
         flat = torch.cat([gradient.flatten() for gradient in bucket])
         dist.all_reduce(flat, group=group)
-        for gradient, part in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
+        for gradient, part in zip(bucket, torch.split(flat, sizes), strict=True):
             gradient.copy_(part.view_as(gradient))
 
 

@@ -15,13 +15,14 @@ from foveate.model import weights
 from foveate.pages.mode import get_mode
 from foveate.training.losses import ROWS
 from foveate.training.parallel.pipeline import widths
-from foveate.training.parallel.stages import Share, shares
+from foveate.training.parallel.stages import VIEWS, Share, shares
 from foveate.training.recipes import Recipe
 
 FP32, BF16 = 4, 2
 MOMENTS = 2 * FP32  # that AdamW keeps for a parameter
 COMPRESSOR = ("model.sam_model.net_2.", "model.sam_model.net_3.")
 UNUSED = "model.vision_model.embeddings.patch_embedding.weight"  # never trained: pixels come through SAM
+TEXT = 800  # tokens of a page's answer, for rules of thumb
 GIB = 1 << 30
 
 
@@ -91,7 +92,7 @@ def _part_of(name: str) -> str:
     return "clip" if name.startswith("model.vision_model.") else "decoder"
 
 
-def memory(recipe: Recipe) -> list[Memory]:
+def memory(recipe: Recipe, mode: str = "base") -> list[Memory]:
     """Bytes of a process of each stage, layers recomputed, in bf16 autocast. The recipe has a network."""
     assert recipe.network is not None
     config, parallel, batches = recipe.network, recipe.parallel, recipe.batches
@@ -114,37 +115,57 @@ def memory(recipe: Recipe) -> list[Memory]:
                 optimiser=kept * MOMENTS,
                 copies=here * BF16,
                 buffers=travelling * places * FP32 * (parallel.microbatches or each),
-                activations=_activations(config, part, places, min(each, len(parts) - index)),
+                activations=_activations(recipe, part, mode, min(each, len(parts) - index)),
             )
         )
     return result
 
 
-def _activations(config: OCRConfig, part: Share, places: int, flying: int) -> int:
-    """Inputs of the decoder's layers for each micro-batch in flight, the insides of one layer, and logits."""
-    decoder = config.decoder
-    inputs = len(part.layers) * places * decoder.hidden_size * FP32 * flying
-    chosen = places * decoder.num_experts_per_tok
-    # Tokens sorted by expert, the two products and what lies between them; forward and gradient.
-    insides = 2 * BF16 * chosen * (2 * decoder.hidden_size + 4 * decoder.moe_intermediate_size)
-    logits = ROWS * decoder.vocab_size * (2 * FP32 + BF16) if part.last else 0
-    return inputs + max(insides if part.layers else 0, logits)
-
-
-def work(recipe: Recipe, mode: str = "base", text: int = 800) -> list[Work]:
-    """Operations of each stage for one row full of pages of a mode without tiles, so many text tokens on
-    each; half of the places of a row are learned at least. The recipe has a network."""
+def _activations(recipe: Recipe, part: Share, mode: str, flying: int) -> int:
+    """Inputs of trained layers for each micro-batch in flight, and the insides of the largest layer."""
     assert recipe.network is not None
-    config, frozen = recipe.network, recipe.frozen
-    side = get_mode(mode).side
-    tokens = (side // 64) * (side // 64 + 1) + 1
-    pages = recipe.batches.sequence // (tokens + text)
+    config, places = recipe.network, recipe.batches.micro * recipe.batches.sequence
+    sam, clip, decoder = config.sam, config.clip, config.decoder
+    views, side = recipe.batches.micro * pages_of(recipe.batches.sequence, mode), get_mode(mode).side
+    patches, tokens = views * (side // sam.patch_size) ** 2, views * ((side // 64) ** 2 + 1)
+    kept = len(part.layers) * places * decoder.hidden_size
+    kept += part.clip * clip.layers * tokens * clip.width
+    kept += part.sam * ("sam" not in recipe.frozen) * sam.layers * patches * sam.width
+    chosen = places * decoder.num_experts_per_tok
+    insides = [
+        # Queries, keys and values, the wide middle of the perceptron, and what goes in and out.
+        part.sam * min(patches, VIEWS * patches // max(1, views)) * 9 * sam.width * FP32,
+        # Tokens sorted by expert, the two products and what lies between; forward and gradient.
+        bool(part.layers) * 2 * BF16 * chosen * (2 * decoder.hidden_size + 4 * decoder.moe_intermediate_size),
+        part.last * ROWS * decoder.vocab_size * (2 * FP32 + BF16),
+    ]
+    return kept * FP32 * flying + max(insides)
+
+
+def pages_of(sequence: int, mode: str, text: int = TEXT) -> int:
+    """Pages of a mode without tiles in a row, so many text tokens on each."""
+    return sequence // (vision_tokens(mode) + text)
+
+
+def vision_tokens(mode: str) -> int:
+    """Of one page, with the marks at the rows' ends and behind the view."""
+    side = get_mode(mode).side // 64
+    return side * (side + 1) + 1
+
+
+def work(recipe: Recipe, mode: str = "base", text: int = TEXT) -> list[Work]:
+    """Operations of each stage for one row full of pages of a mode without tiles. The recipe has a
+    network."""
+    assert recipe.network is not None
+    config, frozen, side = recipe.network, recipe.frozen, get_mode(mode).side
+    pages = pages_of(recipe.batches.sequence, mode, text)
+    learned = text / (vision_tokens(mode) + text)
     parts = shares(config.decoder.num_hidden_layers, recipe.parallel.pipeline)
     result = []
     for part in parts:
         sam = pages * _sam(config, side) * part.sam
         clip = pages * _clip(config, side) * part.clip
-        decoder = _decoder(config, part, recipe.batches.sequence, text / (tokens + text))
+        decoder = _decoder(config, part, recipe.batches.sequence, learned)
         again = 3.0 if recipe.recompute else 2.0
         learns_sam = not {"sam", "compressor"} <= set(frozen)
         result.append(Work(sam + clip + decoder, again * (sam * learns_sam + clip + decoder)))

@@ -79,11 +79,11 @@ def join(parallel: Parallel, device: torch.device) -> Layout:
 
 
 def _layout(parallel: Parallel, device: torch.device) -> Layout:
-    shape = (parallel.data, parallel.pipeline)
-    mesh = init_device_mesh(device.type, shape, mesh_dim_names=("data", "pipeline"))
+    stages = parallel.pipeline
+    mesh = init_device_mesh(device.type, (parallel.data, stages), mesh_dim_names=("data", "pipeline"))
     experts = copies = None
     if parallel.experts > 1:
-        shape = (parallel.data // parallel.experts, parallel.experts, parallel.pipeline)
+        shape = (parallel.data // parallel.experts, parallel.experts, stages)
         finer = init_device_mesh(device.type, shape, mesh_dim_names=("copies", "experts", "pipeline"))
         experts, copies = finer["experts"], finer["copies"]
     place = Place.of(dist.get_rank(), parallel)

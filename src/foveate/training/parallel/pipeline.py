@@ -38,7 +38,7 @@ class Pipeline:
         length = max(batch.ids.shape[1] for batch in batches)
         self.stage.batches = [pad_batch(batch, length, padding) for batch in self.stage.batches]
         together = self.layout.parallel.microbatches or len(batches)
-        for numbers in torch.arange(len(batches)).split(together):
+        for numbers in torch.split(torch.arange(len(batches)), together):
             schedule = self._schedule((len(numbers), len(batches[0].ids), length))
             if self.stage.share.last:
                 schedule.step(number=numbers, target=numbers, return_outputs=False)

@@ -6,14 +6,18 @@ that four stages, two groups of two or a single process each find what they need
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
+from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from foveate.config import OCRConfig
@@ -34,7 +38,8 @@ def is_sharded(folder: Path) -> bool:
 def save(module: nn.Module, optimiser: torch.optim.Optimizer | None, folder: Path) -> None:
     """Writes this process's part; all processes of a run call it together."""
     state = {**_weights(module), **_moments(module, optimiser)}
-    dcp.save(state, checkpoint_id=folder / FOLDER, no_dist=not dist.is_initialized())
+    with _quiet():
+        dcp_save(state, checkpoint_id=folder / FOLDER, no_dist=not dist.is_initialized())
 
 
 def load(module: nn.Module, optimiser: torch.optim.Optimizer | None, folder: Path) -> None:
@@ -44,7 +49,8 @@ def load(module: nn.Module, optimiser: torch.optim.Optimizer | None, folder: Pat
     """
     state = {**_weights(module), **_moments(module, optimiser)}
     try:
-        dcp.load(state, checkpoint_id=folder / FOLDER, no_dist=not dist.is_initialized())
+        with _quiet():
+            dcp_load(state, checkpoint_id=folder / FOLDER, no_dist=not dist.is_initialized())
     except (CheckpointException, RuntimeError, ValueError, OSError) as problem:
         reason = str(problem).strip().splitlines()[-1]
         raise CheckpointError(
@@ -56,11 +62,20 @@ def whole(folder: Path, config: OCRConfig) -> OCR:
     """The whole network of a checkpoint, on the CPU. One process may call it alone."""
     model = OCR(config).requires_grad_(False)
     try:
-        dcp.load(_weights(model), checkpoint_id=folder / FOLDER, no_dist=True)
+        with _quiet():
+            dcp_load(_weights(model), checkpoint_id=folder / FOLDER, no_dist=True)
     except (CheckpointException, RuntimeError, ValueError, OSError) as problem:
         reason = str(problem).strip().splitlines()[-1]
         raise CheckpointError(f"{folder / FOLDER} does not hold this network ({reason})") from problem
     return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the remark that a single process is a single process."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+        yield
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:

@@ -175,7 +175,8 @@ class Stage(nn.Module):
         """Features (B, T, C) to vision tokens in the places where the rows have image tokens: (B, T, D)."""
         sides = [(len(group), side_of(group, self.config)) for group in views(batch.pages)] or [(1, 1)]
         flat = features.flatten(0, 1)
-        parts = flat[: sum(n * side * side for n, side in sides)].split([n * s * s for n, s in sides])
+        sizes = [n * side * side for n, side in sides]
+        parts = torch.split(flat[: sum(sizes)], sizes)
         groups = [
             part.view(n, side, side, -1).permute(0, 3, 1, 2)  # (n*H*W, C) -> (n, C, H, W)
             for part, (n, side) in zip(parts, sides, strict=True)
@@ -233,9 +234,9 @@ def by_side(groups: Sequence[Tensor], run: Callable[[Tensor], Tensor]) -> list[T
     for side in sorted({group.shape[-1] for group in groups}):
         chosen = [index for index, group in enumerate(groups) if group.shape[-1] == side]
         joined = torch.cat([groups[index] for index in chosen])
-        done = torch.cat([run(part) for part in joined.split(VIEWS)])
+        done = torch.cat([run(part) for part in torch.split(joined, VIEWS)])
         counts = [len(groups[index]) for index in chosen]
-        results |= dict(zip(chosen, done.split(counts), strict=True))
+        results |= dict(zip(chosen, torch.split(done, counts), strict=True))
     return [results[index] for index in range(len(groups))]
 
 
