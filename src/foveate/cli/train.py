@@ -1,6 +1,7 @@
 """`foveate train`: a recipe, run to its end."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +71,6 @@ def run_recipe(recipe: "Recipe", options: argparse.Namespace, out: Path) -> int:
     from foveate.training.loop import train
 
     model = train(recipe, out, options.resume, options.quiet)
-    if not options.quiet:
+    if not options.quiet and os.environ.get("RANK", "0") == "0":  # torchrun's number of this process
         print(f"{model}: the trained network (foveate read --model {model})", file=sys.stderr)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from foveate.training.learner import Learned, Learner, make_learner
 from foveate.training.losses import routing_statistics
 from foveate.training.metrics import Metrics
 from foveate.training.readings import choose_trials, read_trials
-from foveate.training.recipes import Recipe
+from foveate.training.recipes import Data, Recipe
 from foveate.training.settings import describe
 from foveate.training.watch import Watcher
 
@@ -38,6 +39,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, quiet: bool = True) -
         )
     tokenizer_folder = find_tokenizer(recipe)
     check_length(recipe)
+    recipe = replace(recipe, data=fitted(recipe, tokenizer_folder))
     run = Run(recipe, make_learner(recipe), Tokenizer.load(tokenizer_folder), out)
     run.tokenizer_file = tokenizer_folder / TOKENIZER_NAME
     if resume:
@@ -59,6 +61,13 @@ def check_length(recipe: Recipe) -> None:
         raise OptionError("the run has no end: set steps, or epochs over data.shards")
     if not recipe.steps and not recipe.data.shards:
         raise OptionError("epochs are over shards, and samples made as the run goes have no end: set steps")
+
+
+def fitted(recipe: Recipe, tokenizer: Path) -> Data:
+    """The recipe's data, with texts cut by the run's tokenizer to sequences that it takes."""
+    sources, longest = recipe.data.sources, recipe.batches.sequence
+    sources = replace(sources, tokenizer=sources.tokenizer or tokenizer, tokens=min(sources.tokens, longest))
+    return replace(recipe.data, sources=sources)
 
 
 def check_pair(tokenizer: Tokenizer, config: OCRConfig) -> None:

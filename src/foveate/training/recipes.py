@@ -392,7 +392,8 @@ def finetune(model: str = "nano", lora: bool = False) -> Recipe:
         "a trained network goes on with pages of your own",
         start=Start(checkpoint=model),
         data=Data(modes={AUTO: 1.0}),
-        batches=Batches(size=8, sequence=4096),
+        # Not packed: a small set would go into a few rows, and an epoch of it would be no step at all.
+        batches=Batches(size=8, sequence=4096, packed=False),
         epochs=1,
         optimiser=Optimiser(rate=2e-4 if lora else 1e-5, weight_decay=0.0),
         schedule=Schedule("cosine", warmup=10),
