@@ -14,10 +14,10 @@ PAGE := src/foveate/assets/demo/page.png
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow check bench docs clean
+.PHONY: help demo test test-slow check bench nano-report docs clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(BASE) ## set up, then read a page with the embedded model and show the Markdown
 	@echo "==> reading $(PAGE) with the embedded model: foveate read $(PAGE)"
@@ -44,6 +44,9 @@ bench: $(DEV) ## run every script in benchmarks/; each prints a table
 		test -e "$$script" || continue; found=1; \
 		echo "==> $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; \
 	done; test -n "$$found" || echo "==> benchmarks/ holds no script yet"
+
+nano-report: $(DEV) ## everything that nano's card says, measured: hours; runs/evaluation/report.html
+	$(BIN)/python scripts/nano/evaluate.py --out runs/evaluation $(ARGS)
 
 docs: $(DEV) ## write docs/cli.md from the commands' own --help
 	@echo "==> writing docs/cli.md"

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,21 @@ def test_every_kind_of_run_has_its_part(page: str) -> None:
 def test_the_paper_is_a_dashed_reference(page: str) -> None:
     assert page.count('class="c7 reference"') >= 4  # two legends, two series
     assert "600 text tokens: 96.5" in page
+
+
+def test_curves_of_one_reader_are_told_apart() -> None:
+    plain, letters = curve(), curve()
+    letters = replace(letters, setup=replace(letters.setup, options={"letters": True, "degrade": 0.5}))
+    html = report.html([plain, letters], "two curves")
+    assert "nano (small), random letters, degraded by 0.5" in html
+    assert {'class="c0"', 'class="c1"'} <= set(re.findall(r'class="c\d"', html))
+
+
+def test_a_curve_shows_points_of_few_pages() -> None:
+    few = curve()
+    points = [{**point, "pages": 1} for point in few.scores["points"]]
+    html = report.html([replace(few, scores={"points": points})], "one page a point")
+    assert "650 text tokens, 1 pages" in html
 
 
 def test_a_comparison_shows_the_pages(tmp_path: Path) -> None:

@@ -98,7 +98,10 @@ class Run:
     def to_dict(self) -> dict[str, Any]:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         pages = [page.to_dict() for page in self.pages]
-        return {"schema": SCHEMA, "version": VERSION, **values, "setup": asdict(self.setup), "pages": pages}
+        # What scripts look for first: the rows of the table, without a word on where they come from.
+        rows = {name: self.scores[name] for name in ("buckets", "points") if name in self.scores}
+        head = {"schema": SCHEMA, "version": VERSION, **rows}
+        return {**head, **values, "setup": asdict(self.setup), "pages": pages}
 
     def save(self, path: Path) -> None:
         """Writes the file, whole or not at all."""

@@ -69,17 +69,21 @@ def _chart(
     more: Sequence[Series] = (),
 ) -> Lines:
     """A measure in per cent over the ratio, one line a run."""
+    fewest = FEWEST if groups == "buckets" else 1  # a curve's points have as many pages as were asked for
+    titles = [_title(run) for run in runs]
+    # Several runs of one reader, such as prose and random letters, need colours of their own.
+    alone = len({run.name for run in runs}) == len(runs)
     series = [
         Series(
-            run.name,
+            title,
             tuple(
                 _point(group, metric)
                 for group in sorted(run.scores[groups], key=lambda group: group["ratio"])
-                if group["pages"] >= FEWEST
+                if group["pages"] >= fewest
             ),
-            colour=colours[run.name],
+            colour=colours[run.name] if alone else number % REFERENCE_COLOUR,
         )
-        for run in runs
+        for number, (run, title) in enumerate(zip(runs, titles, strict=True))
     ]
     name = "precision, %" if metric == PAPER_METRIC else "1 - edit distance, %"
     return Lines(title, RATIO, name, (*series, *more))
@@ -89,6 +93,14 @@ def _point(group: Mapping[str, Any], metric: str) -> Point:
     low, high = (100 * value for value in group["intervals"][metric])
     note = f"{group['text_tokens']:.0f} text tokens, {group['pages']} pages"
     return Point(group["ratio"], 100 * group["metrics"][metric], low, high, note)
+
+
+def _title(run: Run) -> str:
+    """The reader, its mode, and what is on the pages where that is not plain prose."""
+    what = ["random letters"] if run.setup.options.get("letters") else []
+    if degraded := run.setup.options.get("degrade"):
+        what.append(f"degraded by {degraded:g}")
+    return ", ".join((run.name, *what))
 
 
 def _bucket(group: Mapping[str, Any]) -> str:
@@ -112,4 +124,4 @@ def _table(run: Run, groups: str, name: Any) -> Table:
         )
         for group in (*run.scores[groups], *everything)
     )
-    return Table(run.name, ("", "pages", "text tokens", "ratio", *MEASURES), rows)
+    return Table(_title(run), ("", "pages", "text tokens", "ratio", *MEASURES), rows)
