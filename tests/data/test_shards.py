@@ -23,7 +23,7 @@ from foveate.data.check import check_folder, check_markup, check_row
 from foveate.data.making import make_shards
 from foveate.data.mixture import Each, Mixture, Part
 from foveate.data.sample import Region, Sample, Skipped, Task, Turn, ask, dice
-from foveate.data.schema import FORMATS, from_row, json_schema, to_row
+from foveate.data.schema import ARROW, FORMATS, from_row, json_schema, to_row
 from foveate.data.shapes import ShapesMaker
 from foveate.data.shards import (
     MANIFEST,
@@ -293,6 +293,28 @@ def test_shards_without_a_manifest_are_left_alone(tmp_path: Path) -> None:
         make_shards(tmp_path, *dots())
 
 
+def test_a_shard_that_was_changed_by_hand_is_made_again(tmp_path: Path) -> None:
+    plan, run = dots(40, 20)
+    make_shards(tmp_path, plan, run)
+    whole, shard = contents(tmp_path), shard_files(tmp_path)[0]
+    with pq.ParquetFile(shard) as file:
+        note = file.metadata.metadata[b"foveate"]
+        table = file.read().replace_schema_metadata({**file.schema_arrow.metadata, b"foveate": note})
+    pq.write_table(table.slice(0, 10), shard)
+    assert read_note(shard)["stop"] == 20  # it still says that it is the shard of these positions
+    assert make_shards(tmp_path, plan, run).rows == 40
+    assert contents(tmp_path) == whole
+
+
+def test_many_shards_cost_no_time_before_the_first() -> None:
+    run = Manifest({}, 100_000_000, 1000, "png")
+    start = time.process_time()
+    assert run.name_of(run.ranges[-1]) == "samples-099999-of-100000.parquet"
+    for _ in range(1000):
+        run.name_of(range(1000))
+    assert time.process_time() - start < 2  # each once counted all of them
+
+
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     plan, run = dots(3, 2)
@@ -433,6 +455,34 @@ def test_check_says_what_is_still_to_be_made(tmp_path: Path) -> None:
     assert list(check_folder(tmp_path)) == [f"{tmp_path} is not complete: 1 of 4 shards are still to be made"]
 
 
+@pytest.mark.parametrize("name", [name for name in ARROW.names if name not in ("image", "width")])
+def test_a_column_without_values_is_one_clear_error(tmp_path: Path, name: str) -> None:
+    make_shards(tmp_path, *dots(5, 5))
+    (shard,) = shard_files(tmp_path)
+    with pq.ParquetFile(shard) as file:
+        note, table = file.metadata.metadata[b"foveate"], file.read()
+    place, column = table.column_names.index(name), table.schema.field(name)
+    table = table.set_column(place, column, pa.nulls(len(table), column.type))
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"foveate": note}), shard)
+    assert any(re.search(r"is damaged \(.*\): make it", problem) for problem in check_folder(tmp_path))
+    with pytest.raises(CorruptSource, match="is damaged"):
+        read_row(shard, 0)
+
+
+def test_values_that_are_missing_deeper_in_a_row(tmp_path: Path) -> None:
+    row = good()
+    row["regions"] = [{"kind": "word", "x0": 0.0, "y0": 0.0, "x1": None, "y1": 2.0, "text": ""}]
+    pq.write_table(pa.Table.from_pylist([row], schema=ARROW), shard := tmp_path / "a.parquet")
+    with pytest.raises(CorruptSource, match=re.escape("(regions.x1 has no value)")):
+        list(read_rows(shard))
+
+
+@pytest.mark.parametrize("change", [{"details": "{"}, {"image": {"bytes": b"no picture", "path": "a"}}])
+def test_a_row_that_does_not_decode(change: dict[str, object]) -> None:
+    with pytest.raises(CorruptSource, match="sample 0 is damaged"):
+        from_row(good() | change)
+
+
 def good() -> dict[str, object]:
     sample = Dots().make(1, 0)
     assert isinstance(sample, Sample)
@@ -449,6 +499,10 @@ def good() -> dict[str, object]:
         ({"image": {"bytes": b"\x89PNG\r\n\x1a\nbroken", "path": "a.png"}}, "its picture does not decode"),
         ({"width": 13}, "its picture has (12, 8) pixels"),
         ({"image": None, "width": None, "height": None}, "it has regions, but no picture"),
+        (
+            {"turns": [{"role": "user", "text": ""}, {"role": "assistant", "text": "<image>"}]},
+            "it says <image>",
+        ),
     ],
 )
 def test_check_finds_what_is_wrong_with_a_sample(change: dict[str, object], message: str) -> None:
@@ -500,7 +554,7 @@ def test_check_of_markup(answer: str, message: str | None) -> None:
 def test_what_is_no_shard(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFound, match="no shards"):
         list(read_samples(tmp_path))
-    with pytest.raises(SourceNotFound, match="no such shard"):
+    with pytest.raises(SourceNotFound, match="no such folder or shard"):
         list(read_samples(tmp_path / "a.parquet"))
     (tmp_path / "a.parquet").write_bytes(b"PAR1 but not really PAR1")
     with pytest.raises(CorruptSource, match="damaged"):

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from foveate.data.sample import TASKS
-from foveate.data.schema import ARROW
+from foveate.data.schema import ARROW, decoded
 from foveate.data.shards import Manifest, opened, read_manifest, read_note, read_rows, sha256, shard_files
 from foveate.document import GRID
 from foveate.errors import FoveateError
@@ -45,15 +42,15 @@ def _check_manifest(folder: Path, manifest: Manifest | None) -> Iterator[str]:
         yield f"{folder} has no manifest: nobody can say whether it is whole"
         return
     if not manifest.complete:
-        missing = len(manifest.ranges) - len(manifest.shards)
-        yield f"{folder} is not complete: {missing} of {len(manifest.ranges)} shards are still to be made"
+        missing = manifest.parts - len(manifest.shards)
+        yield f"{folder} is not complete: {missing} of {manifest.parts} shards are still to be made"
     known = {shard.name for shard in manifest.shards}
     for shard in manifest.shards:
         path = folder / shard.name
         if not path.is_file():
             yield f"{path} is missing"
         elif sha256(path) != shard.sha256:
-            yield f"{path} is not the file of the manifest: its checksum differs"
+            yield f"{path} is not the file of the manifest: its checksum differs; delete it and make it again"
     for path in sorted(folder.glob("*.parquet")):
         if path.name not in known:
             yield f"{path} is not in the manifest"
@@ -91,6 +88,8 @@ def check_row(row: Row) -> Iterator[str]:
     yield from _check_picture(row)
     yield from _check_prompt(row)
     yield from check_markup(row["answer"])
+    if any(IMAGE in turn["text"] for turn in row["turns"][1:]):
+        yield f"it says {IMAGE} behind its prompt, which a tokenizer takes for a picture"
 
 
 def _check_picture(row: Row) -> Iterator[str]:
@@ -99,10 +98,8 @@ def _check_picture(row: Row) -> Iterator[str]:
             yield "it has regions, but no picture"
         return
     try:
-        with Image.open(BytesIO(row["image"]["bytes"])) as image:
-            image.load()
-            size = image.size
-    except (OSError, SyntaxError, ValueError) as problem:  # SyntaxError is Pillow's word for a broken PNG
+        size = decoded(row["image"]["bytes"]).size
+    except ValueError as problem:
         yield f"its picture does not decode ({problem})"
         return
     if size != (row["width"], row["height"]):

@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from multiprocessing import connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
 
 LOCK = ".lock"
-STOPPED = -(1 << 62)  # of the counter that workers share: they give up at their next sample
+AHEAD = 4  # shards for each worker that are handed out before they are due
 MANIFEST_SECONDS = 2.0  # between two manifests of a running run; shards that it does not know are recovered
 
 Progress = Callable[[int], None]  # is told how many positions are done
@@ -95,8 +96,8 @@ def _resumed(folder: Path, wanted: Manifest) -> Manifest:
 def _standing(folder: Path, wanted: Manifest, positions: range, known: dict[str, Shard]) -> Shard | None:
     name = wanted.name_of(positions)
     shard, path = known.get(name), folder / name
-    if shard and path.is_file() and path.stat().st_size == shard.bytes:
-        return shard
+    if shard:  # of another size it is not what was written
+        return shard if path.is_file() and path.stat().st_size == shard.bytes else None
     return recover(folder, name, positions)
 
 
@@ -140,31 +141,34 @@ class _Run:
     def write_apart(self, plan: Plan, workers: int) -> None:
         """A shard to each process at a time. Processes are started anew: no lock or thread comes along."""
         context = multiprocessing.get_context("spawn")
-        counter = context.Value("q", 0)
-        pool = ProcessPoolExecutor(workers, context, _start, (pickle.dumps(plan), counter))
+        shared = Shared(context.Value("q", 0), context.RawValue("b", 0))
+        pool = ProcessPoolExecutor(workers, context, _start, (pickle.dumps(plan), shared))
         try:
             with pool:
-                self._collect(pool, counter)
+                self._collect(pool, shared, AHEAD * workers)
         except BrokenProcessPool as problem:
             raise OptionError(
                 "a worker was killed, perhaps for its memory: run the command again with fewer --workers; "
                 "what is written stays"
             ) from problem
 
-    def _collect(self, pool: ProcessPoolExecutor, counter: Synchronized[int]) -> None:
+    def _collect(self, pool: ProcessPoolExecutor, shared: Shared, ahead: int) -> None:
         start = self.done
         run = replace(self.manifest, shards=())
-        waiting: set[Future[Shard]] = {
-            pool.submit(_make_apart, self.folder, run, positions) for positions in self.missing
-        }
+        due = iter(self.missing)
+        waiting: set[Future[Shard]] = set()
         try:
-            while waiting:
+            while True:
+                for positions in islice(due, ahead - len(waiting)):
+                    waiting.add(pool.submit(_make_apart, self.folder, run, positions))
+                if not waiting:
+                    return
                 ready, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                self.progress(start + counter.value)
+                self.progress(start + shared.done)
                 for future in ready:
                     self._add(future.result())
         except BaseException:
-            counter.value = STOPPED
+            shared.stopped.value = 1
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
@@ -194,15 +198,29 @@ def _write(
     return write_shard(folder, manifest.name_of(positions), positions, outcomes, manifest.format, tick)
 
 
-# In a worker: its plan, and the counter that it shares with the others.
+@dataclass(frozen=True)
+class Shared:
+    """What the parent and its workers both see."""
+
+    counter: Synchronized[int]  # positions that are done
+    stopped: Any  # a raw byte: workers give up at their next sample once it is not 0
+
+    @property
+    def done(self) -> int:
+        """Read without the lock, which a worker that was killed may still hold."""
+        value: int = self.counter.get_obj().value
+        return value
+
+
+# In a worker: its plan, and what it shares with the others.
 _worker: dict[str, Any] = {}
 
 
-def _start(plan: bytes, counter: Synchronized[int]) -> None:
+def _start(plan: bytes, shared: Shared) -> None:
     """Readies a worker. The key that interrupts reaches every process: the parent alone answers it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker.update(pickled=plan, counter=counter)
+    _worker.update(pickled=plan, shared=shared)
 
 
 def _end_with_parent() -> None:
@@ -220,11 +238,11 @@ def _make_apart(folder: Path, manifest: Manifest, positions: range) -> Shard:
 
 
 def _count() -> None:
-    counter = _worker["counter"]
-    with counter.get_lock():
-        counter.value += 1
-        if counter.value < 0:
-            raise OptionError("the run was stopped")
+    shared: Shared = _worker["shared"]
+    with shared.counter.get_lock():
+        shared.counter.value += 1
+    if shared.stopped.value:
+        raise OptionError("the run was stopped")
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from foveate.data.sample import TASKS, Region, Sample, Turn
 from foveate.document import Box
-from foveate.errors import OptionError
+from foveate.errors import CorruptSource, OptionError
 
 try:
     import pyarrow as pa
@@ -79,11 +79,15 @@ def to_row(sample: Sample, position: int, format: str) -> dict[str, Any]:
 
 
 def from_row(row: Mapping[str, Any]) -> Sample:
-    """The sample that `to_row` described, its picture decoded."""
-    image = None
-    if row["image"] is not None:
-        image = Image.open(BytesIO(row["image"]["bytes"]))
-        image.load()
+    """The sample that `to_row` described, its picture decoded.
+
+    Raises `CorruptSource` for a picture or details that do not decode.
+    """
+    try:
+        image = decoded(row["image"]["bytes"]) if row["image"] is not None else None
+        details = json.loads(row["details"])
+    except ValueError as problem:
+        raise CorruptSource(f"sample {row['position']} is damaged ({problem}): make it again") from problem
     return Sample(
         kind=row["kind"],
         task=row["task"],
@@ -94,8 +98,20 @@ def from_row(row: Mapping[str, Any]) -> Sample:
         source=row["source"],
         number=row["number"],
         seed=row["seed"],
-        details=json.loads(row["details"]),
+        details=details,
     )
+
+
+def decoded(picture: bytes) -> Image.Image:
+    """A row's picture. Raises `ValueError` for bytes that are none."""
+    try:
+        image = Image.open(BytesIO(picture))
+        image.load()
+    except UnidentifiedImageError as problem:  # whose message names an address in memory
+        raise ValueError("no picture") from problem
+    except (OSError, SyntaxError) as problem:  # SyntaxError is Pillow's word for a broken PNG
+        raise ValueError(str(problem)) from problem
+    return image
 
 
 def to_json(values: Any) -> str:

@@ -27,6 +27,8 @@ MANIFEST, SCHEMA = "manifest.json", "sample.schema.json"
 NAME = "foveate.samples"
 NOTE = "foveate"  # the key of our note in a shard: its range, and what was skipped in it
 
+OPTIONAL = frozenset({"image", "width", "height"})  # columns that are null for text alone
+
 # What a reader of one row has to decode, and what a writer holds.
 GROUP_ROWS, GROUP_BYTES = 64, 32 << 20
 
@@ -75,12 +77,17 @@ class Manifest:
         return [range(start, min(start + self.shard_size, self.count)) for start in starts]
 
     @property
+    def parts(self) -> int:
+        """Shards of the whole set."""
+        return -(-self.count // self.shard_size)
+
+    @property
     def rows(self) -> int:
         return sum(shard.rows for shard in self.shards)
 
     @property
     def complete(self) -> bool:
-        return len(self.shards) == len(self.ranges)
+        return len(self.shards) == self.parts
 
     @property
     def run(self) -> tuple[str, int, int, str]:
@@ -89,7 +96,7 @@ class Manifest:
 
     def name_of(self, positions: range) -> str:
         """The file name of the shard of these positions."""
-        return f"samples-{positions.start // self.shard_size:06d}-of-{len(self.ranges):06d}.parquet"
+        return f"samples-{positions.start // self.shard_size:06d}-of-{self.parts:06d}.parquet"
 
 
 def write_shard(
@@ -167,16 +174,16 @@ def read_rows(shard: Path, columns: list[str] | None = None) -> Iterator[dict[st
     with opened(shard) as file:
         for index in range(file.num_row_groups):
             with _reading(shard):
-                rows = file.read_row_group(index, columns=columns).to_pylist()
-            yield from rows
+                rows = file.read_row_group(index, columns=columns)
+            yield from _rows(rows, shard)
 
 
 @lru_cache(maxsize=2)
 def read_group(shard: Path, index: int) -> list[dict[str, Any]]:
     """The rows of one group of a shard; the last two are kept, since what is asked next is often near."""
     with opened(shard) as file, _reading(shard):
-        rows: list[dict[str, Any]] = file.read_row_group(index).to_pylist()
-    return rows
+        rows = file.read_row_group(index)
+    return _rows(rows, shard)
 
 
 def read_row(shard: Path, index: int) -> dict[str, Any]:
@@ -189,10 +196,36 @@ def read_row(shard: Path, index: int) -> dict[str, Any]:
             length = file.metadata.row_group(group).num_rows
             if index < length:
                 with _reading(shard):
-                    row: dict[str, Any] = file.read_row_group(group).slice(index, 1).to_pylist()[0]
-                return row
+                    rows = file.read_row_group(group).slice(index, 1)
+                return _rows(rows, shard)[0]
             index -= length
     raise AssertionError("groups hold all rows")
+
+
+def _rows(table: pa.Table, shard: Path) -> list[dict[str, Any]]:
+    """The rows of a table. Raises `CorruptSource` where a value is missing that every sample has."""
+    for name in table.column_names:
+        empty = _empty(table[name].combine_chunks()) if name not in OPTIONAL else None
+        if empty is not None:
+            raise CorruptSource(f"{shard} is damaged ({name}{empty} has no value): make it again")
+    absent = [table[name].is_null() for name in table.column_names if name in OPTIONAL]
+    if any(column != absent[0] for column in absent):
+        raise CorruptSource(f"{shard} is damaged (a picture without its size): make it again")
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def _empty(values: pa.Array) -> str | None:
+    """Where within the values one is null: "" at the top, None nowhere."""
+    if values.null_count:
+        return ""
+    if pa.types.is_list(values.type):
+        return _empty(values.flatten())
+    if pa.types.is_struct(values.type):
+        for part, name in zip(values.flatten(), (part.name for part in values.type), strict=True):
+            if (empty := _empty(part)) is not None:
+                return f".{name}{empty}"
+    return None
 
 
 def read_note(shard: Path) -> dict[str, Any]:
@@ -246,6 +279,8 @@ def shard_files(path: Path) -> list[Path]:
         if shards := sorted(path.glob("*.parquet")):
             return shards
         raise SourceNotFound(f"{path} holds no shards: make some with foveate data make, or name another")
+    if not path.exists():
+        raise SourceNotFound(f"{path}: no such folder or shard: check the path")
     return [path]
 
 
