@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foveate.data.mixture import attempt
 from foveate.data.rendered import (
     CorpusFile,
     RenderedMaker,
@@ -44,6 +45,31 @@ def test_same_number_same_bytes_in_any_order() -> None:
         assert one.image.tobytes() == other.image.tobytes()
         assert (one.turns, one.regions, one.details) == (other.turns, other.regions, other.details)
     assert forth[0].answer != made(maker, 0, seed=4).answer
+
+
+def test_a_file_s_name_says_its_language_or_nothing(tmp_path: Path) -> None:
+    for name, language in (
+        ("de-modern.txt", "de"),
+        ("notes.txt", ""),
+        ("multiple.txt", ""),
+        ("my.txt", "my"),
+    ):
+        (tmp_path / name).write_text("First words.\n" + "And some words more.\n" * 50)
+        source = open_source(tmp_path / name)
+        assert isinstance(source, CorpusFile) and source.language == language
+
+
+def test_a_file_that_cannot_be_read_ends_the_run(tmp_path: Path) -> None:
+    (tmp_path / "en.txt.xz").write_bytes(b"no archive")
+    with pytest.raises(OptionError, match=r"en.txt.xz is no whole .xz file"):
+        attempt(RenderedMaker((tmp_path / "en.txt.xz",)), 0, 0)
+
+
+def test_what_nobody_sees_is_in_no_answer() -> None:
+    assert paragraphs("\ufeffA bird\x00cage\x1b.\r\n<image>No\x7f <|ref|>") == [
+        "A birdcage.",
+        "image>No |ref|>",
+    ]
 
 
 def test_regions_hold_ink_and_answers_what_they_say() -> None:

@@ -9,7 +9,7 @@ import pytest
 from foveate.data.packing import tokenize
 from foveate.data.recipes import nano
 from foveate.data.sample import Sample
-from foveate.data.text import TextMaker, cut, joined, language_of
+from foveate.data.text import TextFile, TextMaker, cut, joined, language_of
 from foveate.errors import CorruptSource, ModelNotFound, OptionError, SourceNotFound
 from foveate.pages.tokenizer import END, Tokenizer
 
@@ -116,6 +116,23 @@ def test_cut_never_goes_over(tokenizer: Tokenizer) -> None:
 )
 def test_language_of(name: str, language: str) -> None:
     assert language_of(Path(name)) == language
+
+
+def test_text_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    text = "Schöne Grüße aus Köln, sagte das Mädchen.\n" * 400
+    for encoding, fine in (("utf-8", True), ("utf-8-sig", True), ("latin-1", False), ("utf-16", False)):
+        (path := tmp_path / f"de-{encoding}.txt").write_text(text, encoding=encoding)
+        if fine:
+            file = TextFile(path)
+            assert file.text(0, len(file)) == text
+        else:
+            with pytest.raises(CorruptSource, match="is not UTF-8 near byte 0: convert it"):
+                TextFile(path)
+
+
+def test_a_slip_now_and_then_is_left_out(tmp_path: Path) -> None:
+    (path := tmp_path / "en.txt").write_bytes(b"words " * 9000 + b"\xff" + b"more " * 9000)
+    assert TextFile(path).text(53_994, 54_006) == "words more "
 
 
 def test_mistakes(tmp_path: Path, corpus: Path) -> None:

@@ -1,7 +1,7 @@
 """Pages set from text in installed fonts, in as many manners as books, letters and web pages have.
 
 The text comes from plain files, or .xz, whose documents are separated by form feeds and whose names begin
-with their language ("de", "de-modern"); in a file named "mul…" every document's first line is a code and its
+with their language ("de", "de-modern"); in a file named "mul-…" every document's first line is a code and its
 language. A sample is one page: a place in the text, a style, damages, a prompt, all from its own dice.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from foveate.data.degrade import degrade, draw_strengths
 from foveate.data.sample import Region, Sample, Skipped, Task, ask, dice
-from foveate.data.text import TextFile
+from foveate.data.text import language_of, opened
 from foveate.document import Box
 from foveate.errors import OptionError
 from foveate.pages.render import RenderedPage, Style, fonts, render
@@ -34,7 +34,8 @@ KINDS = {"list": "text"}
 _NOT_FOR_TEXT = re.compile(
     "Math|Symbol|Music|SignWriting|Duployan|Siyaq|Ornament|Emoji|D050000L|Dingbats|Redacted|Barcode"
 )
-_SPECIAL = re.compile(r"<(?=[|｜])|<image>")
+_SPECIAL = re.compile(r"<(?=[|｜]|image>)")
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")  # seen by nobody
 _SENTENCE = re.compile(r"[^.!?。！？।።။]+[.!?。！？।።။]+[\"'”’」』)]*\s*|.+$", re.DOTALL)
 _MARKUP = re.compile(r"([\\`*_|])")
 _LINE_MARKUP = re.compile(r"\A(\s*)([#+>-]|[0-9]{1,9}(?=[.)]))")
@@ -79,8 +80,8 @@ class CorpusFile:
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
-        self.language = path.name.partition(".")[0].partition("-")[0]
-        self._file = TextFile(path)
+        self.language = language_of(path)
+        (self._file,) = opened([path])
 
     def pick(self, rng: np.random.Generator, characters: int) -> Passage:
         """About so many characters from the begin of a line on, of one document if it is long enough."""
@@ -92,7 +93,7 @@ class CorpusFile:
 
 def open_source(path: Path) -> TextSource:
     """The passages of a file."""
-    if not path.name.startswith("mul"):
+    if not re.match("mul[-_.]", path.name):
         return CorpusFile(path)
     return Documents(path.name, [(tags.language, text) for tags, text in read_declarations(path)])
 
@@ -107,7 +108,7 @@ class Tags:
 
 def read_declarations(path: Path) -> list[tuple[Tags, str]]:
     """The documents of a file of many languages."""
-    file = TextFile(path)
+    (file,) = opened([path])
     found = []
     for document in file.text(0, len(file)).split("\f"):
         head, _, text = document.strip().partition("\n")
@@ -119,7 +120,7 @@ def read_declarations(path: Path) -> list[tuple[Tags, str]]:
 
 def paragraphs(text: str) -> list[str]:
     """The text's paragraphs: its lines, or what is between empty lines where lines were cut to a width."""
-    text = _SPECIAL.sub("", text).replace("\f", "\n\n").replace("\r", "")
+    text = _SPECIAL.sub("", _CONTROLS.sub("", text)).replace("\f", "\n\n").replace("\r", "")
     lines = [line for line in text.split("\n") if line.strip()]
     full = sum(40 <= len(line) <= 90 for line in lines)
     ended = sum(line.rstrip()[-1] in ".!?…\"'”»。" for line in lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from foveate.data.documents.compose import compose_lines
 from foveate.data.documents.lines import is_wide
 from foveate.data.documents.pdf import files_of, regions_to_lines
 from foveate.data.sample import Region, Sample, Skipped, Task, Turn, ask, dice
-from foveate.data.text import TextFile
+from foveate.data.text import TextFile, opened
 from foveate.document import Box
 from foveate.errors import FoveateError, OptionError
 from foveate.pages.source import SUFFIXES, Limits, open_pages
@@ -201,9 +201,9 @@ def _photograph(file: Path, side: int, limits: Limits) -> Image.Image:
     return image
 
 
-@lru_cache(maxsize=8)
+@cache
 def _opened(file: str) -> TextFile:
-    return TextFile(Path(file))
+    return opened([Path(file)])[0]
 
 
 def _words(text: TextFile, generator: np.random.Generator) -> str:

@@ -13,14 +13,14 @@ import mmap
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from foveate.data.sample import Sample, Skipped, Task, Turn
-from foveate.errors import CorruptSource, OptionError, SourceNotFound
+from foveate.errors import CorruptSource, InputError, OptionError, SourceNotFound
 from foveate.pages.tokenizer import END, Tokenizer
 
 BREAK = b"\f"
@@ -44,6 +44,17 @@ class TextFile:
                 )
         except OSError as problem:
             raise SourceNotFound(f"{path} cannot be opened ({problem.strerror}): check the path") from problem
+        self._check()
+
+    def _check(self) -> None:
+        """Looks at a few spots: letters of another encoding would be left out without a word."""
+        for start in (len(self) * spot // SPOTS for spot in range(SPOTS)):
+            stretch = self._bytes[start : start + SPOT_BYTES]
+            lost = len(stretch) - len(stretch.decode("utf-8", "ignore").encode())
+            if lost > 6 + len(stretch) // 2000:  # halves of letters at both ends, and a slip now and then
+                raise CorruptSource(
+                    f"{self.path} is not UTF-8 near byte {start:,}: convert it, such as with iconv -t UTF-8"
+                )
 
     def __len__(self) -> int:
         return len(self._bytes)
@@ -58,7 +69,7 @@ class TextFile:
 
     def text(self, start: int, stop: int) -> str:
         """What stands between two places; halves of letters at its ends are left out."""
-        return self._bytes[start:stop].decode("utf-8", "ignore")
+        return self._bytes[start:stop].decode("utf-8", "ignore").removeprefix("\ufeff")
 
 
 def _unpacked(file: Any, path: Path) -> mmap.mmap:
@@ -167,6 +178,14 @@ def cut(text: str, tokens: int, tokenizer: Tokenizer) -> tuple[str, int]:
         ids = tokenizer.encode(text)
         tokens -= len(ids) > tokens
     return text, len(ids)
+
+
+def opened(files: Sequence[Path]) -> list[TextFile]:
+    """The files of a maker. Raises `OptionError` for one that cannot be read: every sample may need it."""
+    try:
+        return [TextFile(path) for path in files]
+    except InputError as problem:
+        raise OptionError(str(problem)) from problem
 
 
 def language_of(path: Path) -> str:

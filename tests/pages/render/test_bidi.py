@@ -26,3 +26,8 @@ def test_visual_order_of_nested_runs() -> None:
     assert bidi.visual_order([0, 0, 0]) == [0, 1, 2]
     assert bidi.visual_order([1, 1, 2, 2, 1]) == [4, 2, 3, 1, 0]
     assert bidi.visual_order([0, 1, 1, 0]) == [0, 2, 1, 3]
+
+
+def test_characters_without_a_direction_have_a_level_too() -> None:
+    for char in "\x00\x1c\x85\ufffe\U0001fffe\u0378":
+        assert len(bidi.levels(f"שלום{char}ab 1", 1)) == 9

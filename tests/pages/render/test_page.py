@@ -186,6 +186,13 @@ def test_what_no_font_has_is_told_and_not_drawn() -> None:
     assert (cut(grey(page), blank.box) == 255).all()
 
 
+@pytest.mark.parametrize("char", ["\0", "\x1b", "\x7f", "\x80", "\ufeff"])
+def test_a_control_character_does_not_hide_its_word(char: str) -> None:
+    (page,), (other,) = render(f"bird{char}cage so", SMALL), render("birdcage so", SMALL)
+    assert (grey(page) == grey(other)).all()
+    assert [word.span for word in page.words] == [(0, 9), (10, 12)] and not page.missing
+
+
 def test_hebrew_runs_from_the_right(needs: Callable[[str], None]) -> None:
     text = "שלום עולם 12 abc"
     needs(text)

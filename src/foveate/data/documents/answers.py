@@ -13,7 +13,7 @@ from foveate.document import GRID, Box
 
 # Pictures have no text in the released markup: the words in them are not written.
 _WORDLESS = frozenset({"image"})
-_SPECIAL = re.compile(r"<(?=[|｜])")
+_SPECIAL = re.compile(r"<(?=[|｜]|image>)")
 _ROUND = re.compile(f"[{re.escape(''.join(sorted(set(BULLETS) - set('–—-*·∙'))))}]\\s*")
 
 

@@ -13,7 +13,8 @@ _FROM_RIGHT = re.compile(
     "[\u0590-\u08ff\u200f\u202b\u202e\u2067\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
 _STRONG = {"L": 0, "R": 1, "AL": 1}
-_ISOLATES = {char: "\u200b" for char in "\u2066\u2067\u2068\u2069"}  # the library knows only embeddings
+_NEUTRAL = "\u200b"
+_ISOLATES = "\u2066\u2067\u2068\u2069"  # the library knows only embeddings
 
 
 def runs_right(text: str) -> bool:
@@ -41,7 +42,7 @@ def levels(text: str, base: int) -> tuple[int, ...]:
         ) from problem
     storage = algorithm.get_empty_storage()
     storage["base_level"], storage["base_dir"] = base, "LR"[base]
-    algorithm.get_embedding_levels("".join(_ISOLATES.get(char, char) for char in text), storage)
+    algorithm.get_embedding_levels("".join(_known(char) for char in text), storage)
     for place, char in enumerate(storage["chars"]):
         char["place"] = place
     algorithm.explicit_embed_and_overrides(storage)
@@ -52,6 +53,11 @@ def levels(text: str, base: int) -> tuple[int, ...]:
     for place in range(len(text)):  # what the algorithm leaves out stays with what is before it
         found.setdefault(place, found[place - 1] if place else base)
     return tuple(found[place] for place in range(len(text)))
+
+
+def _known(char: str) -> str:
+    """The character, or one without a direction for those that the library stumbles over."""
+    return char if char not in _ISOLATES and unicodedata.bidirectional(char) else _NEUTRAL
 
 
 def visual_order(line_levels: list[int]) -> list[int]:

@@ -88,6 +88,7 @@ def _longer(array: NDArray[Any]) -> NDArray[Any]:
 
 shapes = Shapes()
 _SIGNS = "[!-/:-@\\[-`{-~\u00ab\u00bb\u2010-\u2027\u3001\u3002]*"
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 _PUNCTUATED = re.compile(f"({_SIGNS})(.+?)({_SIGNS})", re.DOTALL)
 
 
@@ -107,7 +108,8 @@ class Typeface:
 
     @cached_property
     def _space(self) -> float:
-        return self._shaped(fonts.open_face(self._fonts[0]), " ", False)[2][0]
+        shaped = self._shaped(fonts.open_face(self._fonts[0]), " ", False)
+        return shaped[2][0] if shaped is not None else 0.25
 
     def shape(self, text: str, leftwards: bool = False) -> tuple[int, ...]:
         """Numbers of the piece's shapes; several where no one font has all of it."""
@@ -122,8 +124,8 @@ class Typeface:
         return known[text]
 
     def _add(self, face: Face | None, text: str, leftwards: bool) -> int:
-        if face is not None:
-            return shapes.add(face, text, *self._shaped(face, text, leftwards))
+        if face is not None and (shaped := self._shaped(face, text, leftwards)) is not None:
+            return shapes.add(face, text, *shaped)
         lost = "".join(char for char in text if not fonts.is_invisible(char))
         first = fonts.open_face(self._fonts[0])
         return shapes.add(first, text, [], [], (0.5 * len(lost), 0.0, 0.0), lost)
@@ -166,12 +168,19 @@ class Typeface:
 
     def _shaped(
         self, face: Face, text: str, leftwards: bool
-    ) -> tuple[list[int], list[tuple[float, float]], tuple[float, float, float]]:
-        """Glyphs that draw something, their places, and advance and ink above and below the baseline."""
+    ) -> tuple[list[int], list[tuple[float, float]], tuple[float, float, float]] | None:
+        """Glyphs that draw something, their places, and advance and ink above and below the baseline.
+
+        None where the face lacks a glyph.
+        """
+        # HarfBuzz gives control characters the glyph of what is missing.
+        shaped = face.shape(_CONTROLS.sub("", text), leftwards, self._language, self._features)
+        if shaped is None:
+            return None
         em = face.upem
         pen, top, bottom = 0, 0, 0
         glyphs, places = [], []
-        for glyph, x, y, advance in face.shape(text, leftwards, self._language, self._features) or ():
+        for glyph, x, y, advance in shaped:
             high, height = face.extent(glyph)
             if height:
                 glyphs.append(glyph)
