@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from foveate.errors import CorruptSource, SourceNotFound
+from foveate.evaluation import cdm
 from foveate.evaluation.markdown_parts import normal_formula, normal_table, normal_text, parts_of
 from foveate.evaluation.omnidocbench import (
     benchmark_cases,
@@ -149,7 +150,7 @@ def test_a_wrong_cell_and_a_missing_row(data: Path) -> None:
 def test_means_and_groups(data: Path) -> None:
     pages = read_benchmark(data)
     results = [PageResult("one.png", Reading(PERFECT, 0.0), 1, 1)]  # the second page was not read
-    scores = score_benchmark(pages, results)
+    scores = score_benchmark(pages, results, with_cdm=False)
     assert scores["all"]["text_edit"]["value"] == 0.5 and scores["all"]["table_teds"]["pages"] == 1
     assert scores["groups"]["language"]["en"]["text_edit"]["value"] == 0
     assert scores["groups"]["language"]["zh"]["text_edit"]["value"] == 1
@@ -163,6 +164,25 @@ def test_means_and_groups(data: Path) -> None:
     assert scores["block_groups"]["text"]["text_language"]["text_en"]["value"] == 0
     assert scores["overall"] == pytest.approx((0.5 + 1 + 1) / 3)
     assert scores["cdm"] is None and "official" in scores["cdm_note"]
+    assert scores["overall_formulas"] == "1 - formula_edit"
+
+
+def test_cdm_where_there_is_latex(data: Path) -> None:
+    if cdm.unavailable():
+        pytest.skip("needs LaTeX and scipy")
+    pages = read_benchmark(data)
+    reading = PERFECT.replace("=c", "=d")  # one of five signs: a, the bar, b, = and c
+    scores = score_benchmark(pages, [PageResult("one.png", Reading(reading, 0.0), 1, 1)])
+    assert scores["all"]["formula_cdm"]["value"] == pytest.approx(4 / 5)
+    assert scores["cdm"]["f1"]["value"] == pytest.approx(4 / 5) and scores["cdm"]["exact"] == 0
+    assert scores["cdm"]["formulas"] == 1 and scores["cdm_note"] == ""
+    assert scores["overall"] == pytest.approx((0.5 + 1 + 4 / 5) / 3)
+
+
+def test_cdm_where_there_is_none(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cdm, "find_renderer", lambda: None)
+    scores = score_benchmark(read_benchmark(data), [])
+    assert scores["cdm"] is None and "LaTeX" in scores["cdm_note"] and "formula_cdm" not in scores["all"]
 
 
 def test_cases_and_predictions(data: Path, tmp_path: Path) -> None:

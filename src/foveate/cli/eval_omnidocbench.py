@@ -20,6 +20,7 @@ def add_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     add("--data", metavar="FILE", type=Path, required=True, help="OmniDocBench.json")
     add("--images", metavar="DIR", type=Path, required=True, help="its pictures")
     add("--predictions", metavar="DIR", type=Path, help="readings, one .md a picture; written with --reader")
+    add("--no-cdm", action="store_true", help="no CDM of formulas, even where there is LaTeX")
     eval_reader.add_reader(parser, required=False)
     parser.set_defaults(run=run)
 
@@ -41,13 +42,15 @@ def run(options: argparse.Namespace) -> int:
         options,
         "omnidocbench",
         cases,
-        lambda results: omnidocbench.score_benchmark(pages, results, options.seed),
+        lambda results: omnidocbench.score_benchmark(pages, results, options.seed, not options.no_cdm),
         f"{options.data.name} {fingerprint([options.data])}",
     )
     lines = [f"{done.name}: {eval_reader.speed_line(done)}"]
     for name in omnidocbench.SCORES:
         if name in (scores := done.scores["all"]):
             lines.append(f"  {name:<22} {scores[name]['value']:.3f}  ({scores[name]['pages']} pages)")
+    if done.scores["cdm_note"]:
+        lines.append(f"  CDM: {done.scores['cdm_note']}")
     if folder is not None:
         omnidocbench.write_predictions(done.pages, folder)
         lines.append(f"predictions: {folder}")

@@ -11,13 +11,15 @@ which takes the folder that `write_predictions` makes.
 | text_edit | edits of all text blocks over their characters, text added without need included | 0 |
 | text_bleu | BLEU of the page's text in the order of the truth | 1 |
 | formula_edit | the same as text_edit for display formulas, on their normalised tokens | 0 |
+| formula_cdm | CDM (cdm.py), mean over the page's formulas; where there is LaTeX | 1 |
 | table_teds, table_teds_structure | TEDS, mean over the page's tables | 1 |
 | table_edit | edits of the tables' normalised HTML | 0 |
 | order_edit | edits between the order of the blocks and the order in which they were read | 0 |
 
 A page counts for a score only when its truth has such blocks. Running headers, captions and the like are not
-scored as text: what was read of them is neither right nor wrong. CDM of formulas, which needs LaTeX to set
-them, is left to the official evaluator.
+scored as text: what was read of them is neither right nor wrong. CDM of formulas needs LaTeX to set them;
+without it the result says so. Formulas that were added, and those whose truth cannot be set, do not count
+for it.
 """
 
 from __future__ import annotations
@@ -29,7 +31,10 @@ from pathlib import Path
 from typing import Any
 
 from foveate.errors import CorruptSource
+from foveate.evaluation import cdm
 from foveate.evaluation.blocks import Match, match_blocks
+from foveate.evaluation.latex_render import find_renderer
+from foveate.evaluation.latex_tokens import undressed
 from foveate.evaluation.markdown_parts import Part, normal_formula, normal_table, normal_text, parts_of
 from foveate.evaluation.pages import find_picture, opener
 from foveate.evaluation.run import Case, PageResult, read_json
@@ -45,11 +50,11 @@ UNSCORED = frozenset(
     | {"footer", "page_footnote", "page_number", "list_group"}
 )
 FORMULAS, TABLES = frozenset({"equation_isolated"}), frozenset({"table"})
-NO_CDM = "left out: run the official evaluator on the folder of predictions, where LaTeX is installed"
+NO_CDM = "left out: install LaTeX, or run the official evaluator on the folder of predictions"
 BETTER_LOW = ("text_edit", "formula_edit", "table_edit", "order_edit")
 SCORES = (
-    *("text_edit", "text_bleu", "formula_edit", "table_teds", "table_teds_structure", "table_edit"),
-    "order_edit",
+    *("text_edit", "text_bleu", "formula_edit", "formula_cdm", "table_teds", "table_teds_structure"),
+    *("table_edit", "order_edit"),
 )
 
 
@@ -194,6 +199,7 @@ class PageScorer:
         self.by_block: list[
             tuple[TruthBlock, float]
         ] = []  # each block's own score: edits, or TEDS of a table
+        self.formulas: list[tuple[str, str]] = []  # LaTeX of the truth and of what was read of it
 
     def scores(self) -> dict[str, float]:
         found = {**self._text(), **self._formulas(), **self._tables()}
@@ -244,6 +250,12 @@ class PageScorer:
         if not truths:
             return {}
         self._note(matches, truths)
+        _, reads = self._of("formula")
+        for match in matches:
+            if match.truth:
+                truth = [self.page.blocks[truths[number]].text for number in match.truth]
+                read = [self.parts[reads[number]].text for number in match.read]
+                self.formulas.append((_rows(truth), _rows(read)))
         return {"formula_edit": _edit(matches)}
 
     def _note(self, matches: Sequence[Match], truths: Sequence[int]) -> None:
@@ -280,6 +292,11 @@ class PageScorer:
         return float(Levenshtein.normalized_distance(ranked, read))
 
 
+def _rows(formulas: Sequence[str]) -> str:
+    """Formulas below each other as one."""
+    return r" \\ ".join(map(undressed, formulas))
+
+
 def _edit(matches: Sequence[Match]) -> float:
     """Edits over characters of all matches; 0 where there is no character at all."""
     length = sum(match.length for match in matches)
@@ -287,16 +304,18 @@ def _edit(matches: Sequence[Match]) -> float:
 
 
 def score_benchmark(
-    pages: Sequence[TruthPage], results: Iterable[PageResult], seed: int = 0
+    pages: Sequence[TruthPage], results: Iterable[PageResult], seed: int = 0, with_cdm: bool = True
 ) -> dict[str, Any]:
     """Means over pages with intervals: of all, and for each value of each page attribute.
 
     A page without a reading counts as read and empty. `overall` is the benchmark's mean of three, with
-    1 - formula_edit where the benchmark has CDM; None where one of them is missing.
+    1 - formula_edit where CDM is missing, as `overall_formulas` says; None where one of them is missing.
     """
     texts = {page.id: page.reading.text for page in results}
     scorers = {page.id: PageScorer(page, parts_of(texts.get(page.id, ""))) for page in pages}
     by_page = {name: scorer.scores() for name, scorer in scorers.items()}
+    no_cdm = (cdm.unavailable() if with_cdm else "it was not asked for") or ""
+    total = None if no_cdm else _add_cdm(scorers, by_page, seed)
     groups: dict[str, dict[str, list[dict[str, float]]]] = defaultdict(lambda: defaultdict(list))
     for page in pages:
         for name, value in page.attributes.items():
@@ -305,14 +324,41 @@ def score_benchmark(
     return {
         "all": everything,
         "overall": _overall(everything),
-        "cdm": None,
-        "cdm_note": NO_CDM,
+        "overall_formulas": "formula_cdm" if "formula_cdm" in everything else "1 - formula_edit",
+        "cdm": total,
+        "cdm_note": f"{NO_CDM} ({no_cdm})" if no_cdm else "",
         "groups": {
             name: {value: _summary(found, seed) for value, found in sorted(values.items())}
             for name, values in sorted(groups.items())
         },
         "block_groups": _block_groups(scorers.values(), seed),
         "by_page": by_page,
+    }
+
+
+def _add_cdm(
+    scorers: Mapping[str, PageScorer], by_page: Mapping[str, dict[str, float]], seed: int
+) -> dict[str, Any]:
+    """Sets the formulas of all pages at once, adds each page's mean. Returns what holds for all formulas."""
+    owners = [name for name, scorer in scorers.items() for _ in scorer.formulas]
+    pairs = [pair for scorer in scorers.values() for pair in scorer.formulas]
+    scores = cdm.score_formulas([truth for truth, _ in pairs], [read for _, read in pairs], seed=seed)
+    found: dict[str, list[float]] = defaultdict(list)
+    for name, score in zip(owners, scores, strict=True):
+        if score is not None:
+            found[name].append(score.f1)
+    for name, values in found.items():
+        by_page[name]["formula_cdm"] = sum(values) / len(values)
+    counted = [score for score in scores if score is not None]
+    return {
+        "formulas": len(counted),
+        "truth_not_settable": len(scores) - len(counted),
+        "reading_not_settable": sum(
+            not score.read for score, pair in zip(scores, pairs, strict=True) if score and pair[1]
+        ),
+        "f1": _interval([score.f1 for score in counted], seed) if counted else None,
+        "exact": sum(score.exact for score in counted) / len(counted) if counted else None,
+        "renderer": find_renderer(),
     }
 
 
@@ -349,8 +395,8 @@ def _summary(pages: Sequence[Mapping[str, float]], seed: int) -> dict[str, Any]:
 
 
 def _overall(scores: Mapping[str, Any]) -> float | None:
-    names = ("text_edit", "table_teds", "formula_edit")
-    if not all(name in scores for name in names):
+    if not all(name in scores for name in ("text_edit", "table_teds", "formula_edit")):
         return None
-    text, tables, formulas = (scores[name]["value"] for name in names)
-    return float((1 - text + tables + 1 - formulas) / 3)
+    text, tables, formulas = (scores[name]["value"] for name in ("text_edit", "table_teds", "formula_edit"))
+    formulas = scores["formula_cdm"]["value"] if "formula_cdm" in scores else 1 - formulas
+    return float((1 - text + tables + formulas) / 3)
