@@ -10,8 +10,8 @@ what stands after something wide that is missing, may have a shift of their own.
 CDM is the F1 of what is left: twice the pairs over the signs of both. ExpRate@CDM is the share of formulas
 with 1. A formula that cannot be set has 0; where the truth cannot be set there is no score.
 
-Two things differ from the authors' program: shifts of single pairs are tried beside the random ones of
-RANSAC, so that short formulas are checked, too, and a further shift needs three pairs.
+One thing differs from the authors' program: the shifts of all single pairs are tried beside the random ones
+of RANSAC, and so the shortest formulas are checked, too: there `x_2` is not `x^2`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NEAR = 0.3 * EM  # pixels between the places of a pair that fits
 SHIFTS = 5  # at most, of one formula's parts
 TRIALS = 50  # random pairs of pairs for each shift
 SCALES = (0.8, 1.25)
-LEAST = 3  # pairs of a further shift
+LEAST = 2  # pairs of a further shift
 
 Floats = NDArray[np.float64]
 
