@@ -1,6 +1,7 @@
 """`foveate data`."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -93,6 +94,13 @@ def test_the_default_says_what_it_leaves_out(
 def test_mistakes_of_make(folder: Path, capsys: Capture, arguments: list[str], message: str) -> None:
     assert main(["data", "make", *arguments, "--out", "set"]) == 2
     assert capsys.readouterr().err.startswith(f"foveate: {message}") and not (folder / "set").exists()
+
+
+def test_sources_that_give_nothing(folder: Path, capsys: Capture) -> None:
+    (folder / "papers").mkdir()
+    (folder / "papers" / "a.pdf").write_text("hello")
+    assert main(["data", "make", "documents", "--pdfs", "papers", "--out", "set"]) == 2
+    assert re.fullmatch(r"foveate: set: no sample could be made .*a\.pdf.*\n", capsys.readouterr().err)
 
 
 def test_list(capsys: Capture) -> None:

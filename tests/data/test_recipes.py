@@ -91,9 +91,28 @@ def test_sources_are_described_without_their_folders(corpus: Path) -> None:
     assert Sources(text=(corpus,), pdfs=corpus.parent).describe() == {
         "tokens": 8192,
         "text": [{"name": "en.txt", "bytes": 90_000}],
-        "pdfs": [{"name": corpus.parent.name, "bytes": None}],
+        "pdfs": [{"name": corpus.parent.name, "bytes": None, "files": 0, "listing": "e3b0c44298fc1c14"}],
     }
     assert Sources().describe() == {}
+
+
+def test_other_files_in_a_folder_are_other_sources(tmp_path: Path) -> None:
+    (tmp_path / "deeper").mkdir()
+    (first := tmp_path / "deeper" / "a.PDF").write_bytes(b"1")
+    one = Sources(pdfs=tmp_path).describe()
+    (tmp_path / "set.parquet").write_bytes(b"a run may fill a folder here")
+    assert Sources(pdfs=tmp_path).describe() == one
+    first.write_bytes(b"12")
+    assert Sources(pdfs=tmp_path).describe() != one
+    first.unlink()
+    (tmp_path / "b.pdf").write_bytes(b"1")
+    assert Sources(pdfs=tmp_path).describe() != one
+
+
+def test_seeds_that_no_column_holds() -> None:
+    for seed in (-1, 1 << 63):
+        with pytest.raises(OptionError, match="choose a number from 0 to"):
+            plan("shapes", Sources(), seed)
 
 
 @pytest.mark.parametrize("name", ["charts", "chemistry", "geometry", "ocr2"])

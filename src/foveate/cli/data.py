@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from foveate.cli import label
 from foveate.cli import options as shared
 from foveate.cli.problems import FAILED, Problems
-from foveate.errors import SourceNotFound
+from foveate.errors import OptionError, SourceNotFound
 
 if TYPE_CHECKING:
     from foveate.data.recipes import Sources
@@ -124,7 +124,7 @@ def make(options: argparse.Namespace) -> int:
     """Fills the folder. Returns the exit code."""
     from foveate.data import recipes
     from foveate.data.making import make_shards
-    from foveate.data.shards import Manifest
+    from foveate.data.shards import Manifest, read_note
 
     sources = _sources(options)
     plan = recipes.plan(options.recipe, sources, options.seed, options.count)
@@ -133,6 +133,12 @@ def make(options: argparse.Namespace) -> int:
     wanted = Manifest(recipe, count, options.shard_size, options.format)
     with _bar(count, "sample", options.quiet) as progress:
         made = make_shards(options.out, plan, wanted, options.workers or _cores(), progress)
+    if not made.rows:
+        note = read_note(options.out / made.shards[0].name)
+        reasons = {miss["reason"]: None for miss in note["skipped"]}
+        raise OptionError(
+            f"{options.out}: no sample could be made of these sources ({'; '.join(list(reasons)[:3])})"
+        )
     if not options.quiet:
         _, absent = recipes.kinds_of(options.recipe, sources)
         print(_summary(made, options.out, absent), file=sys.stderr)

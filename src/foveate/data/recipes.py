@@ -5,6 +5,7 @@ A recipe is a function of the sources; the kinds import what they need when they
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import files
@@ -14,6 +15,7 @@ from typing import Any
 from foveate.data.mixture import Each, Mixture, Part, Plan
 from foveate.data.sample import Maker, Task
 from foveate.errors import OptionError, SourceNotFound
+from foveate.pages.source import SUFFIXES as PAGES
 
 # DeepSeek-OCR, section 3.4: of the training data 70 % is OCR, 20 % general vision, 10 % text alone. Within
 # OCR the proportions are those of the pictures that the paper counts: 30 million pages of documents, 3 of
@@ -23,6 +25,7 @@ FAMILIES: dict[str, tuple[float, dict[Task, float]]] = {
     "vision": (0.2, {"vision": 1}),
     "text": (0.1, {"text": 1}),
 }
+GREATEST_SEED = (1 << 63) - 1  # a column of shards holds it
 COUNT = 1000  # samples of a recipe without end, when no count is given
 
 
@@ -51,11 +54,15 @@ class Sources:
                 raise SourceNotFound(f"{path}: no such file or folder for {OPTIONS[name]}: check the path")
 
     def describe(self) -> dict[str, Any]:
-        """Names and sizes of what was given; no paths, since shards travel."""
+        """Names and sizes of what was given, and a checksum of the list; no paths, since shards travel.
+
+        Pictures that annotations name count by their annotations.
+        """
         given: dict[str, Any] = {"tokens": self.tokens} if self.text else {}
         for name, path in self._paths():
             size = path.stat().st_size if path.is_file() else None
-            given.setdefault(name, []).append({"name": path.name, "bytes": size})
+            said = {"name": path.name, "bytes": size} | _listed(path, SUFFIXES.get(name, ()))
+            given.setdefault(name, []).append(said)
         return given
 
     def _paths(self) -> list[tuple[str, Path]]:
@@ -65,6 +72,25 @@ class Sources:
             values = value if isinstance(value, tuple) else (value,)
             paths += [(each.name, path) for path in values if isinstance(path, Path)]
         return paths
+
+
+# What is looked for in folders.
+SUFFIXES: dict[str, tuple[str, ...]] = {
+    "pdfs": (".pdf",),
+    "docx": (".docx",),
+    "photos": tuple(sorted(PAGES - {".pdf"})),
+    "labelled": (".parquet",),
+}
+
+
+def _listed(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Any]:
+    """How many files a folder holds, and a checksum of their names and sizes: others are another run."""
+    if not suffixes or not folder.is_dir():
+        return {}
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    lines = (f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n" for path in files)
+    digest = hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
+    return {"files": len(files), "listing": digest[:16]}
 
 
 OPTIONS: dict[str, str] = {
@@ -242,6 +268,8 @@ def missing(kind: str, sources: Sources) -> list[str]:
 
 def plan(name: str, sources: Sources, seed: int = 0, count: int | None = None) -> Plan:
     """What a recipe makes: without a count and of kinds that have an end, each of their samples once."""
+    if not 0 <= seed <= GREATEST_SEED:
+        raise OptionError(f"the seed {seed}: choose a number from 0 to {GREATEST_SEED}")
     sources.check()
     kinds, _ = kinds_of(name, sources)
     makers = {kind: KINDS[kind].make(sources) for kind in kinds}
