@@ -34,6 +34,17 @@ def test_boxes_stand_where_they_are() -> None:
     assert (rows.min(), columns.min(), rows.max()) == (40, 80, 239)
 
 
+def test_a_page_of_words_can_still_be_read() -> None:
+    places = [Box(x, y, x + 8, y + 6) for y in range(4, 90, 12) for x in range(4, 190, 12)]
+    crowd = replace(SAMPLE, regions=tuple(Region("word", box, "A") for box in places))
+    drawn = np.asarray(with_boxes(crowd), int)
+    inside = [
+        drawn[int(4 * b.y0) + 2 : int(4 * b.y1) - 1, int(4 * b.x0) + 2 : int(4 * b.x1) - 1] for b in places
+    ]
+    assert all((part == 255).all() for part in inside)  # no name stands there
+    assert (np.abs(drawn - colour("word")).sum(axis=2) == 0).sum() > 100 * len(places)
+
+
 def test_boxes_of_the_answer_where_there_are_no_regions() -> None:
     answer = "<|ref|>title<|/ref|><|det|>[[100, 100, 500, 600]]<|/det|>"
     asked = replace(SAMPLE, regions=(), turns=ask("markdown", answer))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from foveate.data.sample import Sample
 from foveate.document import Block, Page
 from foveate.errors import OptionError
-from foveate.pages.draw import draw_boxes
+from foveate.pages.draw import colour, draw_boxes
 from foveate.pages.markup import parse
 
 SIDE = 1000  # pixels of a picture's longer side: smaller ones are enlarged, larger ones reduced
 PANEL, MARGIN, LETTER = 640, 24, 15  # pixels: the panel's width, its margin, the size of its type
 MOST_SCALE = 4.0
 MOST_LETTERS = 6000  # of an answer in the picture
+UNNAMED = frozenset({"word", "line"})
+MOST_NAMES = 60  # boxes of a picture that are named
 BACKGROUND = (236, 238, 240)
 
 
@@ -41,7 +43,21 @@ def with_boxes(sample: Sample) -> Image.Image:
     scaled = sample.image.convert("RGB").resize(
         (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.LANCZOS
     )
-    return draw_boxes(scaled, Page(sample.number, width, height, tuple(blocks)))
+    named = [block for block in blocks if block.kind not in UNNAMED]
+    named = named if len(named) <= MOST_NAMES else []
+    outlined = [block for block in blocks if block.kind in UNNAMED or not named]
+    drawn = draw_boxes(scaled, Page(sample.number, width, height, tuple(named)))
+    _outline(drawn, outlined, scale)
+    return drawn
+
+
+def _outline(image: Image.Image, blocks: list[Block], scale: float) -> None:
+    """Boxes without names, which would hide a page of words."""
+    pen = ImageDraw.Draw(image)
+    for block in blocks:
+        for box in block.boxes:
+            corners = (box.x0 * scale, box.y0 * scale, box.x1 * scale, box.y1 * scale)
+            pen.rectangle(corners, outline=colour(block.kind))
 
 
 def words(sample: Sample) -> str:
