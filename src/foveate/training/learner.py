@@ -150,7 +150,8 @@ class Single:
                 # The dice of dropout follow from the step alone, so a resumed run throws the same.
                 torch.manual_seed(key(self.recipe.seed, "dropout", step, number) >> 1)
                 losses = self._losses(batch.to(self.device))
-                (losses[0] / targets + self.recipe.losses.balance * losses[1] / rows).backward()
+                loss = losses[0] / targets + self.recipe.losses.balance * losses[1] / rows
+                torch.autograd.backward(loss)
                 text, balance = text + losses[0].detach(), balance + losses[1].detach()
         counts = torch.stack(self.routing.counts).cpu() if self.routing.counts else None
         routers = len(self.routing.counts) or 1

@@ -27,7 +27,7 @@ def next_token_loss(hidden: Tensor, logits: Callable[[Tensor], Tensor], labels: 
     rows, wanted = hidden.flatten(0, 1)[chosen], labels.flatten()[chosen]  # (n, D), (n,)
     parts = [
         checkpoint(_cross_entropy, logits, part, targets, use_reentrant=False, preserve_rng_state=False)
-        for part, targets in zip(rows.split(ROWS), wanted.split(ROWS), strict=True)
+        for part, targets in zip(torch.split(rows, ROWS), torch.split(wanted, ROWS), strict=True)
         if len(part)
     ]
     return torch.stack(parts).sum() if parts else hidden.sum() * 0

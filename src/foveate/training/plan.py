@@ -61,7 +61,7 @@ class Group(NamedTuple):
     """Rows of a shard that are read at once."""
 
     shard: Path
-    index: int
+    place: int  # within the shard
     rows: int
 
 
@@ -112,7 +112,7 @@ class Shards:
         if group not in self._kept:
             if len(self._kept) >= TOGETHER:
                 self._kept.popitem(last=False)
-            self._kept[group] = read_group(group.shard, group.index)
+            self._kept[group] = read_group(group.shard, group.place)
         self._kept.move_to_end(group)
         return self._kept[group]
 
