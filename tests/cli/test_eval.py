@@ -74,6 +74,7 @@ def test_a_folder_of_pictures_without_truths(pages: Path) -> None:
         (["run", "--reader", "blank", "--images", ".", "--mode", "giant"], "not a mode"),
         (["omnidocbench", "--data", "x.json", "--images", "."], "no readings"),
         (["honesty", "--reader", "blank", "--text", "x", "--tests", "smell"], "no test"),
+        (["run", "--reader", "blank", "--images", ".", "--prompt", "foo"], "not a prompt"),
         (["rules", "--reader", "blank", "--rules", "none.jsonl", "--pdfs", "."], "cannot be read"),
     ],
 )
@@ -84,6 +85,19 @@ def test_what_cannot_be_done(
     assert main(["eval", *arguments, "--json", "out.json"]) == 2
     error = capsys.readouterr().err
     assert complaint in error and len(error.splitlines()) == 1
+
+
+def test_a_run_says_what_went_wrong_with_pages(pages: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (pages / "two.png").write_bytes(b"no picture")
+    run_reader(pages, "right")
+    error = capsys.readouterr().err
+    assert "1 of 2 pages could not be read, the first two: " in error and len(error.splitlines()) == 1
+
+
+def test_other_pictures_are_another_run(pages: Path) -> None:
+    before = load_run(run_reader(pages, "right")).setup
+    Image.new("RGB", (50, 30), "white").save(pages / "two.png")
+    assert load_run(run_reader(pages, "right")).setup.data != before.data
 
 
 def test_files_that_are_no_runs(pages: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Tokens, ratios, and pages that have the ratios asked for."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +143,17 @@ def test_points_of_a_curve(counter: TokenCounter) -> None:
     assert [point["type_size"] for point in scores["points"]] == [16, 10]
 
 
-@pytest.mark.parametrize("changes", [{"mode": "auto"}, {"ratios": ()}, {"ratios": (0.0,)}, {"degraded": 2.0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mode": "auto"},
+        {"ratios": ()},
+        {"ratios": (0.0,)},
+        {"ratios": (4.0, math.nan)},
+        {"ratios": (math.inf,)},
+        {"degraded": 2.0},
+    ],
+)
 def test_curves_that_cannot_be(counter: TokenCounter, changes: dict[str, object]) -> None:
     with pytest.raises(OptionError):
         curve(counter, **changes)

@@ -88,11 +88,13 @@ def run(tmp_path: Path, *more: str) -> tuple[int, dict[str, Any]]:
 
 def test_the_command_scores_predictions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     predictions = lines(
-        tmp_path / "read.jsonl", {"one": "a page of words", "two": "another page with words on it"}
+        tmp_path / "read.jsonl",
+        {"one": "a page of words", "two": "another page with words on it", "four": ""},
     )
     code, out = run(tmp_path, "--predictions", str(predictions))
     printed = capsys.readouterr()
-    assert code == 0 and "1 of 3 pages unread" in printed.err
+    assert code == 0 and "1 of 3 pages unread, such as three" in printed.err
+    assert "1 of 3 pages not asked for, such as four" in printed.err
     assert fox.PAPER_METRIC in printed.out and "written:" in printed.out
     assert out["scores"]["all"]["pages"] == 3 and out["setup"]["kind"] == "fox"
     assert [page["text"] for page in out["pages"]] == ["a page of words", "another page with words on it", ""]

@@ -94,6 +94,13 @@ def test_pages_that_were_not_read_count_as_empty() -> None:
         ({"type": "math", "math": "x", "page": 0}, "page from 1"),
         ({"type": "math", "math": "x", "pdf": "../x.pdf"}, "leaves the folder"),
         ({"type": "present", "text": "x", "max_diffs": -1}, "max_diffs"),
+        ({"type": "present", "text": "x", "max_diffs": True}, "max_diffs"),
+        ({"type": "present", "text": "x", "first_n": "5"}, "first_n"),
+        ({"type": "baseline", "max_length": "5"}, "max_length"),
+        ({"type": "present", "text": ["x"]}, "needs text"),
+        ({"type": "present", "text": "****", "max_diffs": 1}, "needs text"),
+        ({"type": "table", "cell": "____"}, "needs cell"),
+        ({"type": "math", "math": r"\label{a}"}, "needs math"),
     ],
 )
 def test_lines_that_are_no_rules(tmp_path: Path, line: dict[str, Any], complaint: str) -> None:
@@ -102,6 +109,12 @@ def test_lines_that_are_no_rules(tmp_path: Path, line: dict[str, Any], complaint
     path.write_text(json.dumps(good) + "\n\n" + json.dumps({"pdf": "a.pdf", "page": 1, "id": "2"} | line))
     with pytest.raises(CorruptSource, match=complaint):
         read_rules(path)
+
+
+def test_a_file_without_rules(tmp_path: Path) -> None:
+    (tmp_path / "rules.jsonl").write_text("\n")
+    with pytest.raises(CorruptSource, match="no rules"):
+        read_rules(tmp_path / "rules.jsonl")
 
 
 def test_two_rules_of_one_id_and_a_missing_pdf(tmp_path: Path) -> None:

@@ -115,14 +115,61 @@ def test_another_setup_does_not_go_on(tmp_path: Path) -> None:
 
 
 def test_a_damaged_journal_says_so(tmp_path: Path) -> None:
-    (tmp_path / "run.json.partial").write_bytes(b"{]\n")
-    with pytest.raises(CorruptSource, match="delete it"):
-        go(FakeReader(), tmp_path / "run.json")
+    for content in (
+        b"{]\n",
+        b"[1]\n",
+        b"{}\n",
+        b"\xff\xfe\n",
+        b'{"setup": {}, "started": ""}\n{"id": "a"}\n',
+    ):
+        (tmp_path / "run.json.partial").write_bytes(content)
+        with pytest.raises(CorruptSource, match="delete it"):
+            go(FakeReader(), tmp_path / "run.json")
 
 
 def test_ids_come_once(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="'a' comes twice"):
         go(FakeReader(), tmp_path / "run.json", [CASES[0], CASES[0]])
+    with pytest.raises(OptionError, match="no page"):
+        go(FakeReader(), tmp_path / "run.json", [])
+    assert not list(tmp_path.iterdir()), "what cannot begin leaves nothing in the next one's way"
+
+
+def test_a_journal_without_pages_stops_no_other_setup(tmp_path: Path) -> None:
+    out = tmp_path / "run.json"
+    with pytest.raises(Killed):
+        go(FakeReader("a"), out)
+    assert go(FakeReader(), out, setup=replace(SETUP, seed=2)).setup.seed == 2
+
+
+def test_a_page_on_which_the_reader_fails_is_its_own_error(tmp_path: Path) -> None:
+    class Failing(FakeReader):
+        def read(self, image: Image.Image, mode: str = "auto", *, page: str = "") -> Reading:
+            if page == "b":
+                raise RuntimeError("out of memory")
+            return super().read(image, mode, page=page)
+
+    done = go(Failing(), tmp_path / "run.json")
+    assert [page.reading.stop for page in done.pages] == ["end", "error", "end"]
+    assert done.pages[1].reading.error == "RuntimeError: out of memory"
+
+
+def test_half_letters_are_replaced(tmp_path: Path) -> None:
+    class Torn(FakeReader):
+        def read(self, image: Image.Image, mode: str = "auto", *, page: str = "") -> Reading:
+            return Reading("a \ud83d b \U0001f600", 1.0)
+
+    done = go(Torn(), tmp_path / "run.json")
+    assert done.pages[0].reading.text == "a \ufffd b \U0001f600"
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path, tmp_path / "file" / "run.json"):
+        reader = FakeReader()
+        with pytest.raises(OptionError, match="cannot be written"):
+            go(reader, place)
+        assert not reader.pages, "no page is read in vain"
 
 
 def test_a_page_that_cannot_be_opened_is_its_own_error(tmp_path: Path) -> None:
@@ -158,6 +205,12 @@ def test_lines(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"a": "\u2028"}\n\n{"a": 2}\n', encoding="utf-8")
     assert read_lines(path) == [{"a": "\u2028"}, {"a": 2}]
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n')
+    assert read_lines(path) == [{"a": 1}], "as Windows writes it"
+    for content in ('{"a": "\xe9"}'.encode("latin-1"), b'{"a": NaN}'):
+        path.write_bytes(content)
+        with pytest.raises(CorruptSource):
+            read_lines(path)
     path.write_text('{"a": 1}\n[1]\n')
     with pytest.raises(CorruptSource, match="line 2"):
         read_lines(path)

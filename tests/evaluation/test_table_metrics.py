@@ -62,3 +62,6 @@ def test_pairs_of_a_file(tmp_path: Path) -> None:
     path.write_text('[{"id": "one", "truth": 3}]')
     with pytest.raises(CorruptSource, match="pair 1"):
         read_pairs(path)
+    path.write_text(json.dumps([pairs[0], pairs[0]]))
+    with pytest.raises(CorruptSource, match="comes twice"):
+        read_pairs(path)

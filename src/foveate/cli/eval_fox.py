@@ -36,20 +36,18 @@ def run(options: argparse.Namespace) -> int:
     """Scores, writes and prints the table. Returns the exit code."""
     from foveate.evaluation.compression import TokenCounter
     from foveate.evaluation.fox import Scorer, read_texts, table
+    from foveate.evaluation.run import check_place
 
     if (options.reader is None) == (options.predictions is None):
         raise OptionError("the readings come from --predictions FILE or from --reader NAME: give one of both")
     if options.reader is not None and options.images is None:
         raise OptionError("a reader needs pictures: give --images DIR")
+    check_place(options.json)
     scorer = Scorer(TokenCounter(options.tokenizer), options.mode, options.seed, options.bucket)
     truths = read_texts(options.pages)
     done = _predicted(options, truths, scorer) if options.reader is None else _read(options, truths, scorer)
-    for what, count in (
-        ("unread", len(done["unread"])),
-        ("without a picture", len(truths) - done["all"]["pages"]),
-    ):
-        if count:
-            print(f"foveate: {count} of {len(truths)} pages {what}", file=sys.stderr)
+    if without := len(truths) - done["all"]["pages"]:
+        print(f"foveate: {without} of {len(truths)} pages without a picture", file=sys.stderr)
     lines = table([*done["buckets"], done["all"]], _name)
     eval_reader.say(options, lines)
     return 0
@@ -64,7 +62,15 @@ def _predicted(options: argparse.Namespace, truths: dict[str, str], scorer: Any)
     from foveate.evaluation.run import Setup, fingerprint
 
     pictures = cases_with_pictures(truths, options.images) if options.images else []
-    results = results_of(truths, read_texts(options.predictions), pictures)
+    reads = read_texts(options.predictions)
+    results = results_of(truths, reads, pictures)
+    for what, names in (
+        ("unread", truths.keys() - reads.keys()),
+        ("not asked for", reads.keys() - truths.keys()),
+    ):
+        if names:
+            of = len(truths) if what == "unread" else len(reads)
+            print(f"foveate: {len(names)} of {of} pages {what}, such as {min(names)}", file=sys.stderr)
     files = [options.pages, options.predictions]
     data = f"{options.pages.name} {fingerprint(files)}"
     setup = Setup("fox", options.predictions.stem, options.mode, options.seed, data, _asked(options))

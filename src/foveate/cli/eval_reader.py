@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foveate.cli import options as shared
+from foveate.cli.problems import complain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,13 @@ def add_reader(parser: argparse.ArgumentParser, required: bool = True) -> None:
         help="of pages that loop (default: 0)",
     )
     add("--language", metavar="CODE", default="eng", help="of tesseract (default: eng)")
+    add(
+        "--timeout",
+        metavar="SECONDS",
+        type=shared.whole_number(1),
+        default=600,
+        help="for one page, of programs and endpoints (default: 600)",
+    )
     add("--model", metavar="NAME", default="", help="that an endpoint is asked for (default: its first)")
 
 
@@ -56,8 +64,11 @@ def load_reader(options: argparse.Namespace) -> "PageReader":
     """The reader that was asked for."""
     from foveate.evaluation.readers import ReaderOptions, get_reader
     from foveate.pages.mode import choose_mode
+    from foveate.pages.prompts import resolve_prompt
 
-    choose_mode(options.mode, 1, 1)  # complains before anything is loaded
+    # Both complain before anything is loaded.
+    choose_mode(options.mode, 1, 1)
+    resolve_prompt(options.prompt)
     return get_reader(
         options.reader,
         ReaderOptions(
@@ -68,6 +79,7 @@ def load_reader(options: argparse.Namespace) -> "PageReader":
             retries=options.retries,
             language=options.language,
             model=options.model,
+            timeout=float(options.timeout),
         ),
     )
 
@@ -89,7 +101,7 @@ def read_and_score(
     tokenizer = Tokenizer.load(nano())
     setup = Setup(kind, reader.name, options.mode, options.seed, data, {**_asked(options), **(more or {})})
     with bar(len(cases), options.quiet) as tick:
-        return run(
+        done = run(
             reader,
             cases,
             setup,
@@ -98,6 +110,16 @@ def read_and_score(
             count=lambda text: len(tokenizer.encode(text)),
             on_page=lambda page: tick(),
         )
+    complain_of_failures(done)
+    return done
+
+
+def complain_of_failures(run: "Run") -> None:
+    """One line about the pages that could not be read, with the first one's reason."""
+    failed = [page for page in run.pages if page.reading.stop == "error"]
+    if failed:
+        why = f"{failed[0].id}: {failed[0].reading.error or 'no reason given'}"
+        complain(f"{len(failed)} of {len(run.pages)} pages could not be read, the first {why}")
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:

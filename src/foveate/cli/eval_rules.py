@@ -30,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
 
     rules = read_rules(options.rules)
     cases = rule_cases(rules, options.pdfs, options.dpi)
-    data = f"{options.rules.name} {fingerprint([options.rules])}"
+    pdfs = [options.pdfs / name for name in dict.fromkeys(rule.pdf for rule in rules)]
+    data = f"{options.rules.name} {fingerprint([options.rules, *pdfs])}"
     done = eval_reader.read_and_score(
         options, "rules", cases, lambda pages: score_rules(rules, pages), data, {"dpi": options.dpi}
     )

@@ -2,10 +2,16 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from foveate.cli import eval_reader
 from foveate.cli import options as shared
 from foveate.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from foveate.evaluation.run import Case
 
 
 def add_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -50,6 +56,10 @@ def make(options: argparse.Namespace) -> int:
     return 0
 
 
+def _pictures(cases: "Sequence[Case]") -> list[Path]:
+    return [Path(case.picture) for case in cases if case.picture]
+
+
 def run(options: argparse.Namespace) -> int:
     """Reads, scores and prints. Returns the exit code."""
     from foveate.evaluation import scoring
@@ -58,12 +68,13 @@ def run(options: argparse.Namespace) -> int:
 
     if options.pages is not None:
         cases = read_truths(options.pages, options.images or options.pages.parent)
-        data = f"{options.pages.name} {fingerprint([options.pages])}"
+        files = [options.pages, *_pictures(cases)]
     elif options.images is not None:
         cases = folder_cases(options.images)
-        data = f"{options.images.name} {len(cases)} pictures"
+        files = _pictures(cases)
     else:
         raise OptionError("there is nothing to read: name texts with --pages, or pictures with --images")
+    data = f"{(options.pages or options.images).name} {fingerprint(files)}"
     done = eval_reader.read_and_score(
         options, "run", cases, lambda pages: scoring.score_texts(pages, options.seed), data
     )

@@ -24,9 +24,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> int:
     """Scores, writes and prints the means. Returns the exit code."""
     from foveate.evaluation.fox import run_of
-    from foveate.evaluation.run import Setup, fingerprint
+    from foveate.evaluation.run import Setup, check_place, fingerprint
     from foveate.evaluation.table_metrics import read_pairs, score_tables
 
+    check_place(options.json)
     results = read_pairs(options.pairs)
     data = f"{options.pairs.name} {fingerprint([options.pairs])}"
     setup = Setup("tables", options.pairs.stem, seed=options.seed, data=data)

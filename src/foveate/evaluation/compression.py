@@ -12,6 +12,7 @@ reader nothing to guess from.
 from __future__ import annotations
 
 import hashlib
+import math
 import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -195,7 +196,7 @@ class Curve:
         if self.mode == AUTO:
             raise OptionError("a curve is of one mode: choose one with --mode")
         get_mode(self.mode)
-        if not self.ratios or min(self.ratios) <= 0:
+        if not self.ratios or not all(0 < ratio < math.inf for ratio in self.ratios):
             raise OptionError("the ratios are numbers above 0, such as 4,10,20")
         if not 0 <= self.degraded <= 1:
             raise OptionError(f"the pages are degraded by 0 to 1, not by {self.degraded:g}")
@@ -229,7 +230,7 @@ class Curve:
 
     def _case(self, source: TextSource, ratio: float, number: int) -> Case:
         rng = np.random.default_rng((self.seed, round(1000 * ratio), number))
-        tokens = round(ratio * vision_tokens(self.mode, (self.side, self.side)))
+        tokens = max(1, round(ratio * vision_tokens(self.mode, (self.side, self.side))))
         text = self._text(source, rng, tokens)
         size = largest_type(text, self.side)
         labels = {"asked_ratio": ratio, "text_tokens": self.counter.count(text), "type_size": size}

@@ -24,7 +24,7 @@ from foveate.evaluation.compression import (
     vision_tokens,
 )
 from foveate.evaluation.readers.protocol import Reading
-from foveate.evaluation.run import Case, PageResult, Run, Setup, now, read_lines, versions
+from foveate.evaluation.run import Case, PageResult, Run, Setup, now, read_lines, versions, whole_letters
 
 PAPER_METRIC = "distinct_word_precision"
 # arXiv:2510.18234, Table 2: mode -> first tokens of the bucket -> (precision in per cent, ratio)
@@ -61,7 +61,7 @@ def read_texts(path: Path) -> dict[str, str]:
             raise CorruptSource(f'{path}, page {number}: write {{"id": "…", "text": "…"}} on each line')
         if name in texts:
             raise CorruptSource(f"{path}: the page {name!r} comes twice: give each an id of its own")
-        texts[name] = text
+        texts[name] = whole_letters(text)
     if not texts:
         raise CorruptSource(f'{path} holds no pages: write a line {{"id": "…", "text": "…"}} for each')
     return texts

@@ -13,7 +13,7 @@ from PIL import Image
 
 from foveate.data.rendered import TextSource, open_source
 from foveate.errors import OptionError, SourceNotFound
-from foveate.evaluation.run import Case, read_lines
+from foveate.evaluation.run import Case, read_lines, whole_letters
 from foveate.pages.mode import get_mode
 from foveate.pages.render import Style, render
 from foveate.pages.source import open_pages
@@ -92,11 +92,13 @@ def read_truths(path: Path, folder: Path) -> list[Case]:
     """
     cases = []
     for number, line in enumerate(read_lines(path), 1):
-        if "id" not in line or not isinstance(line.get("text"), str):
+        if not isinstance(line.get("id"), str | int) or not isinstance(line.get("text"), str):
             raise OptionError(f'{path}, page {number}: write {{"id": …, "text": …}} on each line')
         picture = find_picture(folder, str(line.get("image") or line["id"]))
         labels = {name: line[name] for name in line if name not in ("id", "text", "image")}
-        cases.append(Case(str(line["id"]), opener(picture), line["text"], str(picture), labels))
+        cases.append(
+            Case(str(line["id"]), opener(picture), whole_letters(line["text"]), str(picture), labels)
+        )
     return cases
 
 

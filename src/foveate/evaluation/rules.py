@@ -34,7 +34,7 @@ from foveate.errors import CorruptSource, SourceNotFound
 from foveate.evaluation import formulas
 from foveate.evaluation.grids import Grid, Placed, find_grids
 from foveate.evaluation.repeats import trailing_repeats
-from foveate.evaluation.run import Case, PageResult, read_lines
+from foveate.evaluation.run import Case, PageResult, first_twice, read_lines
 from foveate.evaluation.statistics import share_interval
 from foveate.pages.source import open_pages
 
@@ -43,6 +43,7 @@ SIDES = ("up", "down", "left", "right")
 HEADINGS = {"top_heading": "top", "left_heading": "left"}
 _NEEDS = {"present": ("text",), "absent": ("text",), "order": ("before", "after")}
 _NEEDS |= {"table": ("cell",), "math": ("math",), "baseline": ()}
+_NUMBERS = ("max_diffs", "first_n", "last_n", "max_length", "max_repeats")
 MOST_REPEATS = 30
 
 Verdict = tuple[bool, str]  # passed, and why not
@@ -84,9 +85,9 @@ def read_rules(path: Path) -> list[Rule]:
         if problem:
             raise CorruptSource(f"{path}, rule {number}: {problem}")
         rules.append(rule)
-    ids = [rule.id for rule in rules]
-    if len(set(ids)) < len(ids):
-        twice = next(name for name in ids if ids.count(name) > 1)
+    if not rules:
+        raise CorruptSource(f"{path} holds no rules: write one a line")
+    if twice := first_twice(rule.id for rule in rules):
         raise CorruptSource(f"{path}: the id {twice!r} comes twice: give each rule its own")
     return rules
 
@@ -95,19 +96,36 @@ def _rule(line: Mapping[str, Any]) -> tuple[Rule, str]:
     kind = str(line.get("type", ""))
     details = {name: line[name] for name in line if name not in ("pdf", "page", "id", "type")}
     page = line.get("page", 1)
-    rule = Rule(str(line.get("pdf", "")), page if isinstance(page, int) else 0, str(line.get("id", "")), kind)
+    rule = Rule(
+        str(line.get("pdf", "")),
+        page if isinstance(page, int) and page is not True else 0,
+        str(line.get("id", "")),
+        kind,
+    )
     if kind not in KINDS:
         return rule, f"the type {kind!r} is not known: choose from {', '.join(KINDS)}"
     if not rule.pdf or not rule.id or rule.page < 1:
         return rule, "it needs a pdf, a page from 1 on and an id"
     if ".." in Path(rule.pdf).parts or Path(rule.pdf).is_absolute():
         return rule, f"{rule.pdf!r} leaves the folder of PDFs"
-    if lacks := [name for name in _NEEDS[kind] if not str(details.get(name) or "").strip()]:
+    rule = Rule(rule.pdf, rule.page, rule.id, kind, details)
+    if lacks := [name for name in _NEEDS[kind] if not _says(rule, name)]:
         return rule, f"a rule of type {kind} needs {' and '.join(lacks)}"
-    diffs = details.get("max_diffs") or 0
-    if not isinstance(diffs, int) or diffs < 0:
-        return rule, "max_diffs must be a whole number from 0 on"
-    return Rule(rule.pdf, rule.page, rule.id, kind, details), ""
+    if wrong := [name for name in _NUMBERS if not _counts(details.get(name))]:
+        return rule, f"{' and '.join(wrong)} must be a whole number from 0 on"
+    return rule, ""
+
+
+def _says(rule: Rule, name: str) -> bool:
+    """Whether something of it is left to be looked for."""
+    value = rule.details.get(name)
+    if name == "math":
+        return isinstance(value, str) and bool(formulas.normalise(value))
+    return isinstance(value, str | int | float) and bool(rule.text(name))
+
+
+def _counts(value: object) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 
 
 def rule_cases(rules: Iterable[Rule], folder: Path, dpi: int = 144) -> list[Case]:
@@ -294,7 +312,7 @@ def _baseline(rule: Rule, reading: str) -> Verdict:
     if not length:
         return False, "there is no text"
     repeats = trailing_repeats(reading)
-    if repeats > rule.details.get("max_repeats", MOST_REPEATS):
+    if repeats > (rule.details.get("max_repeats") or MOST_REPEATS):
         return False, f"it ends with {repeats} times the same"
     if rule.details.get("check_disallowed_characters", True) and (strange := _FOREIGN.search(reading)):
         return False, f"{strange.group()!r} is of a script that the page has not"

@@ -15,7 +15,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -123,6 +123,9 @@ def load_run(path: Path) -> Run:
         raise UnsupportedFormat(f"{path} has version {values.get('version')}: this foveate reads {VERSION}")
     try:
         pages = tuple(PageResult.from_dict(page) for page in values["pages"])
+        for name in ("scores", "throughput", "versions", "hardware"):
+            if not isinstance(values[name], dict):
+                raise CorruptSource(f"{path}: its {name} are no object: make the run again")
         others = {item.name: values[item.name] for item in fields(Run) if item.name not in ("setup", "pages")}
         return Run(setup=Setup(**values["setup"]), pages=pages, **others)
     except (KeyError, TypeError) as problem:
@@ -144,6 +147,8 @@ def run(
     `count` gives the tokens of a text, for the speed. Raises `OptionError` where OUT.partial is of another
     setup.
     """
+    _check(cases)
+    check_place(out)
     with Journal(out, setup) as journal:
         results = read_cases(reader, cases, setup.mode, journal, on_page)
         done = Run(
@@ -176,10 +181,6 @@ def read_cases(
     on_page: Callable[[PageResult], None] | None = None,
 ) -> list[PageResult]:
     """The results in the order of the cases; those in the journal are not read again."""
-    ids = [case.id for case in cases]
-    if len(set(ids)) < len(ids):
-        twice = next(name for name in ids if ids.count(name) > 1)
-        raise OptionError(f"the page {twice!r} comes twice: give each page an id of its own")
     results = []
     for case in cases:
         result = journal.done.get(case.id)
@@ -192,20 +193,44 @@ def read_cases(
     return results
 
 
+def _check(cases: Sequence[Case]) -> None:
+    """Raises `OptionError` where there is no page, or one comes twice."""
+    if not cases:
+        raise OptionError("there is no page to read: give one at least")
+    if twice := first_twice([case.id for case in cases]):
+        raise OptionError(f"the page {twice!r} comes twice: give each page an id of its own")
+
+
+def first_twice(names: Iterable[str]) -> str | None:
+    """The first name that was there before."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
 def _read(reader: PageReader, case: Case, mode: str) -> PageResult:
-    """One page; what cannot be opened is an error of that page."""
-    cpu = None
+    """One page; one that cannot be opened, or on which the reader fails, is an error of that page."""
+    cpu, width, height = None, 0, 0
     try:
         image = case.open()
-    except FoveateError as problem:
-        width = height = 0
-        reading = Reading("", 0.0, stop="error", error=str(problem))
-    else:
         width, height = image.size
         before = _cpu_seconds()
         reading = reader.read(image, mode, page=case.id)
         cpu = _cpu_seconds() - before
+    except FoveateError as problem:
+        reading = Reading("", 0.0, stop="error", error=str(problem))
+    except Exception as problem:  # of whatever library reads: the other pages are not to be lost
+        reading = Reading("", 0.0, stop="error", error=f"{type(problem).__name__}: {problem}")
+    reading = replace(reading, text=whole_letters(reading.text))
     return PageResult(case.id, reading, width, height, case.truth, case.picture, dict(case.labels), cpu)
+
+
+def whole_letters(text: str) -> str:
+    """The text with U+FFFD for halves of surrogate pairs, which no tokenizer takes."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _cpu_seconds() -> float:
@@ -257,19 +282,22 @@ class Journal:
             return 0
         content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
-        lines = content[:whole].decode("utf-8", "surrogatepass").rstrip("\n").split("\n") if whole else []
         try:
-            head, *pages = [json.loads(line) for line in lines] or [None]
-        except ValueError as problem:
+            lines = content[:whole].decode("utf-8", "surrogatepass").split("\n")[:-1]
+            if not lines:
+                return 0
+            head, *pages = [json.loads(line) for line in lines]
+            setup, started = head["setup"], head["started"]
+            done = {page["id"]: PageResult.from_dict(page) for page in pages}
+        except (ValueError, LookupError, TypeError, CorruptSource) as problem:
             raise CorruptSource(f"{self.path} is damaged ({problem}): delete it to begin anew") from problem
-        if head is None:
-            return 0
-        if head.get("setup") != self._setup:
+        if setup != self._setup:
+            if not done:  # nothing is lost
+                return 0
             raise OptionError(
                 f"{self.path} belongs to a run of another setup: repeat that command, or delete the file"
             )
-        self.started = head["started"]
-        self.done = {page["id"]: PageResult.from_dict(page) for page in pages}
+        self.started, self.done = started, done
         return whole
 
 
@@ -296,7 +324,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
 def read_json(path: Path) -> Any:
     """The values of a JSON file. Raises `SourceNotFound` or `CorruptSource`."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_number)
     except OSError as problem:
         raise SourceNotFound(f"{path} cannot be read ({problem.strerror}): check the path") from problem
     except (ValueError, RecursionError) as problem:
@@ -306,21 +334,39 @@ def read_json(path: Path) -> Any:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSONL file, empty lines left out. Raises `SourceNotFound` or `CorruptSource`."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as problem:
         raise SourceNotFound(f"{path} cannot be read ({problem.strerror}): check the path") from problem
+    except UnicodeDecodeError as problem:
+        raise CorruptSource(f"{path} is not UTF-8 near byte {problem.start}: convert it") from problem
     found = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
+            values = json.loads(line, parse_constant=_no_number)
         except (ValueError, RecursionError) as problem:
             raise CorruptSource(f"{path}, line {number} is not JSON ({problem}): repair it") from problem
         if not isinstance(values, dict):
             raise CorruptSource(f"{path}, line {number} is not a JSON object: write one a line")
         found.append(values)
     return found
+
+
+def _no_number(name: str) -> None:
+    # Python reads NaN and Infinity, but no file of results may hold them.
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def check_place(out: Path) -> None:
+    """Makes the folder of a file of results. Raises `OptionError` where the file cannot be written."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise OptionError(f"{out} cannot be written ({problem.strerror}): choose another place") from problem
+    if out.is_dir() or not os.access(out.parent, os.W_OK):
+        why = "it is a folder" if out.is_dir() else "its folder is closed to writing"
+        raise OptionError(f"{out} cannot be written ({why}): choose another place")
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from foveate.errors import CorruptSource
 from foveate.evaluation.readers.protocol import Reading
-from foveate.evaluation.run import PageResult, read_json
+from foveate.evaluation.run import PageResult, first_twice, read_json
 from foveate.evaluation.statistics import mean_interval
 from foveate.evaluation.text_metrics import missing
 
@@ -68,6 +68,8 @@ def read_pairs(path: Path) -> list[PageResult]:
             raise CorruptSource(f'{path}, pair {number}: write "id", "truth" and "prediction" as texts')
         name, truth, prediction = map(str, values)
         results.append(PageResult(name, Reading(prediction, 0.0), 0, 0, truth))
+    if twice := first_twice(result.id for result in results):
+        raise CorruptSource(f"{path}: the table {twice!r} comes twice: give each an id of its own")
     return results
 
 
