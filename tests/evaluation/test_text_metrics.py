@@ -119,6 +119,21 @@ def test_a_corpus_of_blank_pages() -> None:
     assert all(value == (0 if name in ERRORS else 1) for name, value in found.items())
 
 
+def test_what_is_read_from_a_blank_page_counts_by_its_length_in_a_corpus() -> None:
+    truths, reads = ["", "a b c d"], ["x y z x", "a b c d"]
+    pages = [measure(*pair) for pair in zip(truths, reads, strict=True)]
+    assert page_means(pages)["cer"] == pytest.approx(1 / 2)
+    found = corpus_means(pages, truths, reads)
+    assert found["cer"] == found["wer"] == 1  # as many edits as the truth has
+    assert found["word_precision"] == 4 / 8 and found["word_recall"] == 1
+    assert found["distinct_word_precision"] == 4 / 7
+    lost = [measure("a b", ""), measure("a b", "a b")]
+    found = corpus_means(lost, ["a b", "a b"], ["", "a b"])
+    assert found["word_precision"] == 1 and found["word_recall"] == 0.5
+    found = corpus_means([measure("", ""), measure("", "x")], ["", ""], ["", "x"])
+    assert found["cer"] == 1 and found["word_recall"] == 0
+
+
 @pytest.mark.parametrize(("library", "call"), [("sacrebleu.metrics.bleu", "bleu"), ("nltk", "meteor")])
 def test_a_missing_library_says_how_to_get_it(
     library: str, call: str, monkeypatch: pytest.MonkeyPatch

@@ -56,8 +56,8 @@ class Share(NamedTuple):
     """A measure of one page, before the division."""
 
     part: float
-    whole: float  # 0 only where both texts are empty
-    empty: float = 1.0  # the quotient there
+    whole: float
+    empty: float = 1.0  # the quotient where the whole is 0, since a text is empty
 
     @property
     def value(self) -> float:
@@ -115,7 +115,8 @@ def corpus_means(
     means = {}
     for name in pages[0]:
         part, whole = (sum(page[name][n] for page in pages) for n in (0, 1))
-        means[name] = Share(part, whole, pages[0][name].empty).value
+        empties = [page[name].empty for page in pages]
+        means[name] = Share(part, whole, max(empties) if name in ERRORS else min(empties)).value
     if "bleu" in means:
         means["bleu"] = bleu(truths, reads) if any(map(str.split, truths)) else means["bleu"]
     return means
@@ -188,8 +189,8 @@ def _edits(truth: Sequence[Hashable], read: Sequence[Hashable], similarity: str,
 
 
 def _error_rate(truth: Sequence[Hashable], read: Sequence[Hashable], distance: int) -> Share:
-    # Over an empty truth, whatever was read is one whole error.
-    return Share(distance, len(truth), 0.0) if truth or not read else Share(1.0, 1.0, 0.0)
+    # Over an empty truth, whatever was read is one whole error; in a corpus it counts by its length.
+    return Share(distance, len(truth), float(bool(read)))
 
 
 def _common(truth: Iterable[Hashable], read: Iterable[Hashable]) -> int:
@@ -198,10 +199,10 @@ def _common(truth: Iterable[Hashable], read: Iterable[Hashable]) -> int:
 
 def _overlap(what: str, truth: int, read: int, common: int) -> Shares:
     """Precision, recall and F1 of so many things, `common` of them in both."""
-    one_is_empty = (truth == 0) != (read == 0)
     # Nothing read says nothing wrong; it is no precision of 1 all the same.
-    wholes = (read or one_is_empty, truth or one_is_empty, (truth + read) / 2)
-    return {f"{what}_{kind}": Share(common, float(whole)) for kind, whole in zip(_KINDS, wholes, strict=True)}
+    empty = float(truth == read)
+    wholes = (read, truth, (truth + read) / 2)
+    return {f"{what}_{kind}": Share(common, whole, empty) for kind, whole in zip(_KINDS, wholes, strict=True)}
 
 
 def _or_empty(words: Sequence[str], read_words: Sequence[str], score: Any) -> tuple[float, float]:
