@@ -55,13 +55,11 @@ class Endpoint:
         started = time.perf_counter()
         try:
             answer = _ask(f"{self._url}/chat/completions", self._question(image), self._options.timeout)
-            choice = answer["choices"][0]
-            text = choice["message"]["content"] or ""
-            written = (answer.get("usage") or {}).get("completion_tokens")
-        except (_Refused, LookupError, TypeError, AttributeError) as problem:
-            return Reading("", time.perf_counter() - started, stop="error", error=f"{self._url}: {problem}")
-        stop = _STOPS.get(choice.get("finish_reason") or "stop", "error")
-        return Reading(text.strip(), time.perf_counter() - started, written, stop=stop)
+            text, stop, written = _told(answer)
+        except _Refused as problem:
+            error = f"{self._url}: {problem}"
+            return Reading("", time.perf_counter() - started, stop="error", error=error)
+        return Reading(text, time.perf_counter() - started, written, stop=stop)
 
     def _question(self, image: Image.Image) -> dict[str, Any]:
         image.convert("RGB").save(picture := io.BytesIO(), "PNG")
@@ -85,6 +83,21 @@ class _Refused(FoveateError):
     """The server did not answer, or not with JSON."""
 
 
+def _told(answer: Any) -> tuple[str, str, int | None]:
+    """The text of an answer, why it ended, and its tokens. Raises `_Refused`."""
+    try:
+        choice = answer["choices"][0]
+        text, reason = choice["message"]["content"] or "", choice.get("finish_reason") or "stop"
+        written = (answer.get("usage") or {}).get("completion_tokens")
+    except (LookupError, TypeError, AttributeError) as problem:
+        raise _Refused(f"the answer is no chat completion ({problem})") from problem
+    if not isinstance(text, str):
+        raise _Refused("the answer's content is no text")
+    if reason not in _STOPS:
+        raise _Refused(f"the answer ended with {reason}")
+    return text.strip(), _STOPS[reason], written if isinstance(written, int) else None
+
+
 def _ask(url: str, question: dict[str, Any] | None, timeout: float) -> Any:
     """The JSON that the server answers with; a question is posted, without one it is fetched."""
     body = None if question is None else json.dumps(question).encode()
@@ -94,10 +107,21 @@ def _ask(url: str, question: dict[str, Any] | None, timeout: float) -> Any:
         request.add_unredirected_header("Authorization", f"Bearer {os.environ[KEY]}")
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
-            return json.loads(answer.read(MOST_BYTES))
+            return json.loads(_whole(answer, time.monotonic() + timeout))
     except urllib.error.HTTPError as problem:
         with problem:
             said = problem.read(400).decode("utf-8", "replace")
         raise _Refused(f"HTTP {problem.code}: {' '.join(said.split())}") from problem
     except (OSError, http.client.HTTPException, ValueError) as problem:
         raise _Refused(str(problem) or type(problem).__name__) from problem
+
+
+def _whole(answer: http.client.HTTPResponse, deadline: float) -> bytes:
+    """All that comes, or the most that is taken; each piece alone may come in time and all of them late."""
+    parts, length = [], 0
+    while length < MOST_BYTES and (part := answer.read1(1 << 16)):
+        parts.append(part)
+        length += len(part)
+        if time.monotonic() > deadline:
+            raise TimeoutError("timed out")
+    return b"".join(parts)
