@@ -95,6 +95,13 @@ def test_rules_and_benchmarks() -> None:
         compare(first, GOOD)
 
 
+def test_tables_are_compared_by_teds() -> None:
+    scores = [{"tables": [{"id": "a", "teds": score, "teds_structure": 1.0}]} for score in (0.25, 0.75)]
+    first, second = (made("x", {"a": "<table></table>"}, "tables", score) for score in scores)
+    found = compare(first, second)
+    assert found.difference.value == 0.5 and found.what == "TEDS"
+
+
 def test_json() -> None:
     values = compare(GOOD, POOR).to_dict()
     assert values["pages"] == 12 and values["by_page"]["page 0"][0] == 1

@@ -94,6 +94,8 @@ def page_scores(run: Run) -> tuple[str, dict[str, float]]:
         for rule in run.scores["rules"]:
             passed[rule["page"]].append(rule["passed"])
         return "share of rules passed", {page: sum(found) / len(found) for page, found in passed.items()}
+    if run.setup.kind == "tables":
+        return "TEDS", {table["id"]: table["teds"] for table in run.scores["tables"]}
     if run.setup.kind == "omnidocbench":
         scores: Mapping[str, Mapping[str, float]] = run.scores["by_page"]
         found = {page: 1 - values["text_edit"] for page, values in scores.items() if "text_edit" in values}
