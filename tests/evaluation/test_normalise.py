@@ -64,3 +64,8 @@ def test_no_text_takes_long(unit: str) -> None:
     started = time.process_time()
     plain(unit * (20_000 // len(unit)))
     assert time.process_time() - started < 3.0
+
+
+def test_unequal_signs_are_no_tags() -> None:
+    assert plain("if a<b and c>d then") == "if a<b and c>d then"
+    assert plain("<td colspan=\"2\" rowspan=3>x</td ><br/><img src='a b' />y") == "x y"

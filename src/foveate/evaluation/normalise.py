@@ -25,7 +25,12 @@ _LINE_MARKS = re.compile(
 _IMAGE = re.compile(r"!\[([^\[\]\n]*)\]\([^()\n]*\)")
 _LINK = re.compile(r"\[([^\[\]\n]+)\]\([^()\s]*\)")
 _CELL_END = re.compile(r"</(?:td|th|tr|table|p|div|li|h[1-6])\s*>|<br\s*/?>|(?<!\\)\|", re.IGNORECASE)
-_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,20}(?:\s[^<>]*)?/?>|<!--.{0,1000}?-->", re.DOTALL)
+# With attributes that have values, or none: "a<b and c>d" is no tag.
+_TAG = re.compile(
+    r"""</?[A-Za-z][A-Za-z0-9]{0,20}(?:\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+))*\s*/?>"""
+    r"|<!--.{0,1000}?-->",
+    re.DOTALL,
+)
 _EMPHASIS = re.compile(r"(?<!\\)(\*{1,3}|_{1,3})(?=\S)(.{1,1000}?)(?<=[^\s\\])\1", re.DOTALL)
 _CODE = re.compile(r"`+")
 _FORMULA = re.compile(r"\\[()\[\]]|(?<!\\)\${1,2}(?=\S)([^$\n]+?)(?<=\S)\${1,2}(?!\d)")
