@@ -88,7 +88,9 @@ def _reader(threads: int) -> tuple[Any, threading.Lock]:
     try:
         import rapidocr
     except ImportError as error:
-        raise OptionError("reading text from pixels needs rapidocr: pip install 'foveate[annotate]'") from error
+        raise OptionError(
+            "reading text from pixels needs rapidocr: pip install 'foveate[annotate]'"
+        ) from error
     folder = Path(rapidocr.__file__).parent / "models"
     settings: dict[str, Any] = {
         "Global.log_level": "error",
