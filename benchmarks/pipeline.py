@@ -53,7 +53,7 @@ NETWORK = OCRConfig(
     ),
     image_token_id=2,
 )
-SIDE, LENGTH, ROWS, MICRO = 256, 96, 8, 1  # pixels of a page, tokens of a row, rows of a step and of a batch
+SIDE, LENGTH, ROWS, MICRO = 128, 64, 8, 1  # pixels of a page, tokens of a row, rows of a step and of a batch
 
 
 def recipe(parallel: Parallel) -> Recipe:
@@ -72,13 +72,13 @@ def recipe(parallel: Parallel) -> Recipe:
 
 
 def batch(step: int, stream: int, number: int) -> Batch:
-    """A row with one page; from 10 to 60 of its tokens are learned."""
+    """A row with one page; from 10 to 40 of its tokens are learned."""
     dice = torch.Generator().manual_seed(step * 100 + stream * 10 + number)
     tokens = (SIDE // 64) * (SIDE // 64 + 1) + 1
     ids = torch.randint(5, NETWORK.decoder.vocab_size, (1, LENGTH), generator=dice)
     ids[:, 1 : 1 + tokens] = NETWORK.image_token_id
     index = torch.arange(LENGTH)[None]
-    learned = int(torch.randint(10, 60, (), generator=dice))
+    learned = int(torch.randint(10, 40, (), generator=dice))
     labels = torch.where(index >= LENGTH - 1 - learned, ids.roll(-1, 1), IGNORED)
     labels[:, -1] = IGNORED
     page = PageViews(torch.randn(3, SIDE, SIDE, generator=dice), None, (1, 1))

@@ -42,6 +42,7 @@ class Case:
     save: str = ""  # one to end with
     export: str = ""
     pages: bool = True
+    each: int = 1  # batches of a data stream in a step
 
     def recipe(self) -> Recipe:
         return Recipe(
@@ -49,7 +50,7 @@ class Case:
             "",
             network=TINY,
             data=Data(streams=STREAMS),
-            batches=Batches(size=8, micro=2, sequence=64),
+            batches=Batches(size=8 * self.each, micro=2, sequence=64),
             optimiser=Optimiser(rate=3e-3, clip=0.5),
             losses=Losses(balance=0.05),
             frozen=self.frozen,
@@ -62,7 +63,7 @@ class Case:
 
 def batch(step: int, stream: int, with_pages: bool = True) -> Batch:
     """Two rows of one mode; how many tokens are learned, and how long the rows are, differs a lot."""
-    dice = torch.Generator().manual_seed(10 * step + stream)
+    dice = torch.Generator().manual_seed(100 * step + stream)
     length = (24, 40, 32)[(step + stream) % 3]
     kind = (step + stream) % 4 if with_pages else 3  # 3: without pages
     ids = torch.randint(5, 90, (2, length), generator=dice)
@@ -93,7 +94,11 @@ def go(learner: Learner, case: Case) -> list[dict[str, float]]:
     """Losses, norms and the routers' work, step by step."""
     found = []
     for step in range(case.first, case.first + case.steps):
-        batches = [batch(step, stream, case.pages) for stream in learner.streams]
+        batches = [
+            batch(step, stream + STREAMS * number, case.pages)
+            for stream in learner.streams
+            for number in range(case.each)
+        ]
         learned = learner.learn(batches, step)
         norm = learner.clip(case.recipe().optimiser.clip)
         learner.advance(3e-3)

@@ -1,6 +1,7 @@
 """What the paper's layout costs, by numbers that can be checked by hand."""
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,8 @@ from foveate.training.parallel.estimate import (
     work,
 )
 from foveate.training.recipes import paper
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_parameters_of_the_papers_stages() -> None:
@@ -73,3 +76,4 @@ def test_a_frozen_encoder_has_no_backward_pass() -> None:
 def test_the_table_has_a_row_for_each_stage() -> None:
     lines = report(paper()).splitlines()
     assert len(lines) == 6 and lines[2].startswith("| 1 | ") and lines[5].startswith("| 4 | ")
+    assert report(paper()) in (ROOT / "docs" / "parallel.md").read_text(encoding="utf-8")

@@ -79,7 +79,9 @@ LAYOUTS = {
     "pipeline 4": Case(FOUR, steps=20),
     "pipeline 2 x data 2": Case(TWO_BY_TWO, steps=20),
     "pipeline 4, SAM frozen": Case(FOUR, steps=20, frozen=FROZEN),
-    "pipeline 4, two batches at a time": Case(replace(FOUR, microbatches=2), steps=20),
+    "pipeline 2 x data 2, FSDP, two batches at a time": Case(
+        replace(TWO_BY_TWO, sharded=True, microbatches=2), steps=5, each=2
+    ),
     "pipeline 2 x data 2, FSDP": Case(replace(TWO_BY_TWO, sharded=True), steps=20),
     "pipeline 2 x data 2, experts shared": Case(replace(TWO_BY_TWO, experts=2), steps=20),
     "experts shared by two and two, FSDP, recomputed": Case(
@@ -94,7 +96,7 @@ def test_every_layout_for_twenty_steps(tmp_path: Path) -> None:
     found = together(list(LAYOUTS.values()), tmp_path)
     known: dict[str, list[dict[str, float]]] = {}
     for (name, case), ours in zip(LAYOUTS.items(), found, strict=True):
-        key = f"{case.frozen} {case.steps} {case.pages}"
+        key = f"{case.frozen} {case.steps} {case.pages} {case.each}"
         if key not in known:
             known[key] = alone(case)[1]
         compare(ours, known[key], name)

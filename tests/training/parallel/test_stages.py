@@ -104,4 +104,7 @@ def test_layouts_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
         join(Parallel(data=4, experts=3), torch.device("cpu"))
     recipe = replace(Case().recipe(), batches=Batches(size=8, micro=2))
     with pytest.raises(OptionError, match="a divisor of the 4"):
-        check_schedule(replace(recipe, parallel=Parallel(pipeline=4, microbatches=3)))
+        check_schedule(replace(recipe, parallel=Parallel(pipeline=2, microbatches=3)))
+    with pytest.raises(OptionError, match="2 micro-batches do not fill a pipeline of 4"):
+        check_schedule(replace(recipe, parallel=Parallel(pipeline=4, microbatches=2)))
+    check_schedule(replace(recipe, parallel=Parallel(pipeline=4)))

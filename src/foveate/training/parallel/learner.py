@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ class Spread:
             raise OptionError("adapters are trained in one process: set lora to none, or parallel to 1 x 1")
         check_schedule(recipe)
         self.recipe, self.config = recipe, model.config
-        self.layout = layout or join(recipe.parallel, pick_device(recipe.device))
+        self.layout = layout or join(recipe.parallel, local_device(recipe.device))
         self.device = self.layout.device
         choose_trained(model, recipe.frozen)
         self.trained = [(name, p.ndim) for name, p in model.named_parameters() if p.requires_grad]
@@ -161,12 +162,18 @@ class Spread:
 
 
 def check_schedule(recipe: Recipe) -> None:
-    """A pipeline takes the batches of a step in equal portions."""
-    each, portion = recipe.accumulation // recipe.parallel.data, recipe.parallel.microbatches
-    if portion and each % portion:
+    """A pipeline takes the batches of a step in equal portions, and each portion must fill it."""
+    each, stages = recipe.accumulation // recipe.parallel.data, recipe.parallel.pipeline
+    portion = recipe.parallel.microbatches or each
+    if each % portion:
         raise OptionError(
             f"parallel.microbatches is {portion}: choose a divisor of the {each} micro-batches that each "
             "group has in a step"
+        )
+    if portion < stages:
+        raise OptionError(
+            f"{portion} micro-batches do not fill a pipeline of {stages} stages: choose a larger "
+            "batches.size, a smaller batches.micro or parallel.data, or a larger parallel.microbatches"
         )
 
 
@@ -182,18 +189,8 @@ def parameters_of(model: OCR, share: Share) -> list[Tensor]:
     return [*marks, *(parameter for part in chosen for parameter in part.parameters())]
 
 
-def make_spread(recipe: Recipe) -> Spread:
-    """The learner of this process, which `torchrun` has started with the others."""
-    from foveate.training.start import make_network
-
-    layout = join(recipe.parallel, local_device(recipe.device))
-    return Spread(recipe, make_network(recipe), layout)
-
-
 def local_device(name: str) -> torch.device:
     """The device of this process: with several GPUs in a machine, the one of its local rank."""
-    import os
-
     device = pick_device(name)
     if device.type != "cuda" or ":" in name:
         return device
