@@ -94,6 +94,19 @@ def test_a_run_says_what_went_wrong_with_pages(pages: Path, capsys: pytest.Captu
     assert "1 of 2 pages could not be read, the first two: " in error and len(error.splitlines()) == 1
 
 
+def test_a_run_without_a_page_that_could_be_read_fails(
+    pages: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in TRUTHS:
+        (pages / f"{name}.png").write_bytes(b"no picture")
+    out = pages / "none.json"
+    arguments = ["--reader", "blank", "--pages", str(pages / "pages.jsonl"), "--json", str(out)]
+    assert main(["eval", "run", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert "none of the 2 pages could be read, the first one: " in error and len(error.splitlines()) == 1
+    assert [page.reading.stop for page in load_run(out).pages] == ["error", "error"]
+
+
 def test_other_pictures_are_another_run(pages: Path) -> None:
     before = load_run(run_reader(pages, "right")).setup
     Image.new("RGB", (50, 30), "white").save(pages / "two.png")

@@ -57,7 +57,7 @@ def test_finetune_and_merge(folder: Path, capsys: Capture) -> None:
         ("train nano --set optimiser.rat=1", "did you mean optimiser.rate?"),
         ("train nano --config none.toml", "none.toml: no such file"),
         ("train nano", "the recipe rendered needs a source: give --text FILE"),
-        ("train nano --set data.shards=none", "none: no such shard"),
+        ("train nano --set data.shards=none", "none: no such folder or shard"),
         ("finetune --out run", "there is nothing to learn from"),
         ("finetune --merge none --out run", "none holds no adapter_config.json"),
         ("finetune mine --merge none --out run", "--merge trains nothing"),

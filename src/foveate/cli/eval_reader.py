@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from foveate.cli import options as shared
 from foveate.cli.problems import complain
+from foveate.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,10 +116,15 @@ def read_and_score(
 
 
 def complain_of_failures(run: "Run") -> None:
-    """One line about the pages that could not be read, with the first one's reason."""
+    """One line about the pages that could not be read, with the first one's reason.
+
+    Raises `InputError` when that is all of them: the results are written, but they say nothing of a reader.
+    """
     failed = [page for page in run.pages if page.reading.stop == "error"]
     if failed:
         why = f"{failed[0].id}: {failed[0].reading.error or 'no reason given'}"
+        if len(failed) == len(run.pages):
+            raise InputError(f"none of the {len(failed)} pages could be read, the first {why}")
         complain(f"{len(failed)} of {len(run.pages)} pages could not be read, the first {why}")
 
 
