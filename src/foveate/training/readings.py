@@ -46,7 +46,8 @@ def _held_out(recipe: Recipe, rule: Readings) -> Any:
         return Shards(rule.shards, recipe.data.seed)
     if recipe.data.shards:
         raise OptionError(
-            "readings.every needs pages that are not learned: name shards of them with readings.shards"
+            "readings.every needs pages that are not learned: name shards of them with readings.shards, "
+            "or read none with readings.every=0"
         )
     return make_samples(replace(recipe.data, seed=recipe.data.seed + 1))
 
