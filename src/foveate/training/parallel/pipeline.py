@@ -10,18 +10,22 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.distributed.fsdp import FSDPModule
 from torch.distributed.pipelining import PipelineStage, Schedule1F1B
 
 from foveate.training.feeding import Batch
 from foveate.training.parallel.layout import Layout
 from foveate.training.parallel.stages import Share, Stage, Terms, pad_batch
 
-Shape = tuple[int, int, int]  # batches, rows of one, tokens of a row
+Shape = tuple[int, int, int]  # batches, rows of one, tokens of a row (0: any)
 
 
 class Pipeline:
-    """This process's stage with its neighbours. With a single stage it runs the batches by itself."""
+    """This process's stage with its neighbours.
+
+    A single stage has none, and its rows keep their lengths; it goes through a schedule all the same, which
+    has FSDP reduce gradients once, after the last batch. By itself it would after every call of a layer, and
+    groups with other views call the encoder's layers differently often.
+    """
 
     def __init__(self, stage: Stage, before: Sequence[bool], widths: Sequence[int], layout: Layout) -> None:
         """`before` says of each stage whether anything up to its end is trained, `widths` what it gives."""
@@ -32,11 +36,10 @@ class Pipeline:
     def run(self, batches: Sequence[Batch], terms: Terms, padding: int) -> None:
         """Forward and backward; gradients are added to those that are there."""
         self.stage.begin(batches, terms, self.layout.device)
-        if self.layout.parallel.pipeline == 1:
-            self._run_alone(len(batches))
-            return
-        length = max(batch.ids.shape[1] for batch in batches)
-        self.stage.batches = [pad_batch(batch, length, padding) for batch in self.stage.batches]
+        length = 0
+        if self.layout.parallel.pipeline > 1:
+            length = max(batch.ids.shape[1] for batch in batches)
+            self.stage.batches = [pad_batch(batch, length, padding) for batch in self.stage.batches]
         together = self.layout.parallel.microbatches or len(batches)
         for numbers in torch.split(torch.arange(len(batches)), together):
             schedule = self._schedule((len(numbers), len(batches[0].ids), length))
@@ -44,15 +47,6 @@ class Pipeline:
                 schedule.step(number=numbers, target=numbers, return_outputs=False)
             else:
                 schedule.step(number=numbers, return_outputs=False)
-
-    def _run_alone(self, count: int) -> None:
-        for number in range(count):
-            if isinstance(self.stage, FSDPModule):
-                last = number == count - 1
-                self.stage.set_is_last_backward(last)
-                self.stage.set_requires_gradient_sync(last)
-                self.stage.set_reshard_after_backward(last)
-            self.stage(number=torch.tensor(number)).backward()
 
     def _schedule(self, shape: Shape) -> Schedule1F1B:
         if shape not in self._schedules:
