@@ -1,8 +1,10 @@
 """One process against pipelines: the losses of twenty steps, and how long a step takes.
 
 A small network on random pages; four processes by gloo, started by `torchrun`. Prints each layout's largest
-difference from the single process's losses and its seconds a step, and what the paper's layout comes to on
-paper. On a machine with fewer cores than processes it shows that the numbers agree, not that it is faster.
+difference from the single process's losses, over all steps and over those before the first token went to
+another expert (rounding tips a router now and then, and the losses part), and its seconds a step. The second
+row is one process that adds up its gradients in another order: what rounding alone does. Then what the paper's
+layout comes to on paper. With fewer cores than processes it shows that the numbers agree, not that it is faster.
 
     python benchmarks/pipeline.py [--steps 20]
 """
@@ -17,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,8 +31,10 @@ from foveate.training.parallel.estimate import report
 from foveate.training.recipes import Batches, Data, Losses, Optimiser, Parallel, Recipe, paper
 from foveate.training.start import random_network
 
+BACKWARDS = "1 process, batches reversed"
 LAYOUTS = {
     "1 process": Parallel(),
+    BACKWARDS: Parallel(),
     "pipeline 4": Parallel(pipeline=4),
     "pipeline 2 x data 2": Parallel(pipeline=2, data=2),
     "pipeline 2 x data 2, FSDP": Parallel(pipeline=2, data=2, sharded=True),
@@ -85,17 +90,20 @@ def batch(step: int, stream: int, number: int) -> Batch:
     return Batch(ids, labels, index, torch.ones_like(ids), labels == IGNORED, (page,), "tiny")
 
 
-def run(learner: Learner, steps: int) -> dict[str, list[float]]:
-    losses, seconds = [], []
+def run(learner: Learner, steps: int, order: int = 1) -> dict[str, Any]:
+    losses, seconds, counts = [], [], []
     each = ROWS // MICRO // 2
     for step in range(steps):
         batches = [batch(step, stream, number) for stream in learner.streams for number in range(each)]
         started = time.perf_counter()
-        losses.append(learner.learn(batches, step).loss)
+        learned = learner.learn(batches[::order], step)
+        assert learned.counts is not None
+        losses.append(learned.loss)
+        counts.append(learned.counts.tolist())
         learner.clip(1.0)
         learner.advance(1e-3)
         seconds.append(time.perf_counter() - started)
-    return {"losses": losses, "seconds": seconds}
+    return {"losses": losses, "seconds": seconds, "counts": counts}
 
 
 def member(name: str, steps: int, out: Path) -> None:
@@ -106,7 +114,8 @@ def member(name: str, steps: int, out: Path) -> None:
     torch.set_num_threads(1)
     parallel = LAYOUTS[name]
     if parallel.processes == 1:
-        out.write_text(json.dumps(run(Single(recipe(parallel), random_network(NETWORK)), steps)))
+        order = -1 if name == BACKWARDS else 1
+        out.write_text(json.dumps(run(Single(recipe(parallel), random_network(NETWORK)), steps, order)))
         return
     layout = join(parallel, torch.device("cpu"))
     found = run(Spread(recipe(parallel), random_network(NETWORK), layout), steps)
@@ -115,7 +124,7 @@ def member(name: str, steps: int, out: Path) -> None:
     torch.distributed.destroy_process_group()
 
 
-def start(name: str, steps: int, folder: Path) -> dict[str, list[float]]:
+def start(name: str, steps: int, folder: Path) -> dict[str, Any]:
     """A layout's processes; gives what the first of them found."""
     out = folder / f"{name}.json"
     count = LAYOUTS[name].processes
@@ -123,7 +132,7 @@ def start(name: str, steps: int, folder: Path) -> dict[str, list[float]]:
     arguments = [__file__, "--steps", str(steps), "--member", name, "--out", str(out)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, *launcher, *arguments], check=True, env=environment)
-    found: dict[str, list[float]] = json.loads(out.read_text())
+    found: dict[str, Any] = json.loads(out.read_text())
     return found
 
 
@@ -140,17 +149,21 @@ def main() -> None:
         member(options.member, options.steps, options.out)
         return
     print(f"{os.cpu_count()} cores, PyTorch {torch.__version__}, {options.steps} steps of {ROWS} rows")
-    print(f"{'layout':<30} {'first':>8} {'last':>8} {'difference':>11} {'s/step':>8}")
-    wanted: list[float] = []
+    print(f"{'layout':<30} {'first':>8} {'last':>8} {'difference':>11} {'routed alike':>20} {'s/step':>8}")
+    wanted: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in options.layouts:
             found = start(name, options.steps, Path(folder))
             losses, seconds = found["losses"], sorted(found["seconds"])
-            wanted = wanted or losses
-            worst = max(abs(ours - theirs) for ours, theirs in zip(losses, wanted, strict=True))
+            wanted = wanted or found
+            apart = [abs(ours - theirs) for ours, theirs in zip(losses, wanted["losses"], strict=True)]
+            same = [ours == theirs for ours, theirs in zip(found["counts"], wanted["counts"], strict=True)]
+            alike = next((step for step, equal in enumerate(same) if not equal), len(same))
             middle = seconds[len(seconds) // 2]
             print(
-                f"{name:<30} {losses[0]:>8.5f} {losses[-1]:>8.5f} {worst:>11.1e} {middle:>8.3f}", flush=True
+                f"{name:<30} {losses[0]:>8.5f} {losses[-1]:>8.5f} {max(apart):>11.1e} "
+                f"{max(apart[:alike], default=0):>9.1e} ({alike:>2} steps) {middle:>8.3f}",
+                flush=True,
             )
     print("\nThe paper's layout, 4 stages x 40 groups, on paper:\n")
     print(report(paper()))
