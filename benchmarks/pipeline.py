@@ -4,8 +4,8 @@ A small network on random pages; four processes by gloo, started by `torchrun`. 
 difference from the single process's losses, over all steps and over those before the first token went to
 another expert (rounding tips a router now and then, and the losses part), and its seconds a step. The
 second row is one process that adds up its gradients in another order: what rounding alone does. Then what the
-paper's layout comes to on paper. With fewer cores than processes this shows that the numbers agree, not that it
-is faster.
+paper's layout comes to on paper. With fewer cores than processes this shows that the numbers agree, not that
+it is faster.
 
     python benchmarks/pipeline.py [--steps 20]
 """
