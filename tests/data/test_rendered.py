@@ -7,15 +7,8 @@ import numpy as np
 import pytest
 
 from foveate.data.mixture import attempt
-from foveate.data.rendered import (
-    CorpusFile,
-    RenderedMaker,
-    escape,
-    mark_up,
-    open_source,
-    paragraphs,
-    read_declarations,
-)
+from foveate.data.passages import CorpusFile, open_source, paragraphs, read_declarations
+from foveate.data.rendered import RenderedMaker, escape, mark_up
 from foveate.data.sample import Sample, Skipped
 from foveate.errors import OptionError
 from foveate.pages.render import Style, fonts, render

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foveate.data.passages import Documents
 from foveate.data.recipes import nano
-from foveate.data.rendered import Documents
 from foveate.errors import ConfigError, ModelNotFound, OptionError, UnknownMode
 from foveate.evaluation.compression import (
     Curve,

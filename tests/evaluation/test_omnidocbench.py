@@ -228,6 +228,8 @@ def test_parts_of_markdown() -> None:
 
 def test_normal_forms() -> None:
     assert normal_text("**Bold**, and\n $\\alpha$-rays!") == "Boldandαrays"
+    assert normal_formula(r"a = b \text{ if $x$}") == normal_formula(r"$$a = b \text{ if $x$}$$") != "x"
+    assert normal_formula(r"a = b \text{ if $x$}").startswith("a=b")
     assert normal_formula("$$ x^2_a $$") == normal_formula(r"x_{a}^{2} \tag{3}")
     assert (
         normal_table("<table><thead><tr><th>a</th></tr></thead></table>")

@@ -45,8 +45,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     """Sets, reads, writes and prints the table. Returns the exit code."""
+    from foveate.data.passages import open_source
     from foveate.data.recipes import nano
-    from foveate.data.rendered import open_source
     from foveate.evaluation.compression import RATIOS, Curve, TokenCounter
     from foveate.evaluation.fox import table
     from foveate.evaluation.run import fingerprint

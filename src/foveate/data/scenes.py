@@ -26,6 +26,7 @@ from foveate.document import Box
 from foveate.errors import FoveateError, OptionError
 from foveate.pages.source import SUFFIXES, Limits, open_pages
 
+PHOTOGRAPH_LIMITS = Limits(bytes=1 << 27, pixels=100_000_000)
 PHOTOGRAPHS = tuple(sorted(SUFFIXES - {".pdf"}))
 _LOCATED = 0.75  # of the samples ask for lines with their boxes, the others for the text alone
 _MOST_PIECES = 6
@@ -50,7 +51,7 @@ class SceneMaker:
         *,
         annotator: Annotator | None = None,
         side: int = 1280,
-        limits: Limits = Limits(bytes=1 << 27, pixels=100_000_000),  # noqa: B008 (frozen)
+        limits: Limits = PHOTOGRAPH_LIMITS,
     ) -> None:
         if not 64 <= side <= 4096:
             raise OptionError(f"a picture cannot be {side} pixels long here: choose 64 to 4096")

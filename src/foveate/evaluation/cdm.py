@@ -127,7 +127,7 @@ def match(truth: Signs, read: Signs | None, seed: int = 0) -> Score:
 
 def _paired(truth: Signs, read: Signs) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The signs paired at the least cost, as many as there can be."""
-    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped,unused-ignore]
+    from scipy.optimize import linear_sum_assignment
 
     differ = np.array(truth.labels)[:, None] != np.array(read.labels)[None]  # (T, R)
     places = [signs.boxes / np.tile(signs.size, 2) for signs in (truth, read)]  # (N, 4), 0 to 1

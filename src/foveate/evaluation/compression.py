@@ -32,7 +32,7 @@ from foveate.pages.mode import AUTO, choose_mode, get_mode
 if TYPE_CHECKING:
     from PIL import Image
 
-    from foveate.data.rendered import TextSource
+    from foveate.data.passages import TextSource
     from foveate.pages.render import RenderedPage
 
 RATIOS = (4.0, 5.0, 7.0, 10.0, 12.0, 15.0, 20.0)

@@ -29,7 +29,7 @@ import numpy as np
 from PIL import Image
 
 from foveate.data.degrade import DAMAGES, degrade
-from foveate.data.rendered import TextSource, open_source
+from foveate.data.passages import TextSource, open_source
 from foveate.errors import OptionError
 from foveate.evaluation import normalise, scoring
 from foveate.evaluation.pages import Sheet, capacity, pick_text, plain_style, set_page

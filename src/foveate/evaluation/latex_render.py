@@ -198,7 +198,7 @@ def _picture(document: Any, number: int, tokens: int) -> Picture | None:
 
 def _boxes(pixels: NDArray[np.uint8], tokens: int) -> tuple[tuple[int, int, int, int] | None, ...]:
     """The box of each token's ink. (H, W, 3)"""
-    from scipy.ndimage import find_objects  # type: ignore[import-untyped,unused-ignore]
+    from scipy.ndimage import find_objects
 
     digits = (pixels.astype(np.int32) + 8) // 16  # (H, W, 3), white is 16
     numbers = digits[..., 0] * 256 + digits[..., 1] * 16 + digits[..., 2] + 1  # (H, W), 0 is none

@@ -11,6 +11,7 @@ from foveate.evaluation import formulas
 
 _DISPLAY = re.compile(r"\\\[(.+?)\\\]|\$\$(.+?)\$\$", re.DOTALL)
 _NO_WORD = re.compile(r"[\W_]+")
+_OPENINGS = ("$", "\\(", "\\[")
 _IMAGE = re.compile(r"!\[[^\]\n]*\]\([^()\n]*\)")
 
 
@@ -55,8 +56,10 @@ def normal_text(text: str) -> str:
 
 def normal_formula(latex: str) -> str:
     """The formula's normalised tokens in one string."""
-    inside = formulas.find_formulas(latex)  # annotated formulas come with their dollars
-    return "".join(formulas.normalise(" ".join(inside) if inside else latex))
+    bare = latex.strip()
+    # Annotated formulas come with their dollars; dollars inside belong to a \text of a formula without.
+    inside = formulas.find_formulas(bare) if bare.startswith(_OPENINGS) else []
+    return "".join(formulas.normalise(" ".join(inside) if inside else bare))
 
 
 def normal_table(html: str) -> str:

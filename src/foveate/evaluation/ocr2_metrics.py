@@ -104,7 +104,7 @@ def number(text: str) -> float | None:
 
 def _html_rows(text: str) -> Rows:
     try:
-        from lxml import etree, html  # type: ignore[import-untyped,unused-ignore]
+        from lxml import etree, html
     except ImportError as problem:
         raise missing("the reading of tables", "lxml") from problem
     if "<table" not in text.lower():
@@ -206,7 +206,7 @@ def _same(one: str, other: str) -> bool:
 def _pairs(costs: NDArray[np.float64]) -> list[tuple[int, int]]:
     """Rows and columns paired at the least cost, as many as there can be. (R, C)"""
     try:
-        from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped,unused-ignore]
+        from scipy.optimize import linear_sum_assignment
     except ImportError as problem:
         raise missing("the pairing of entries", "scipy") from problem
     rows, columns = linear_sum_assignment(costs)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from foveate.data.rendered import TextSource, open_source
+from foveate.data.passages import TextSource, open_source
 from foveate.errors import OptionError, SourceNotFound
 from foveate.evaluation.run import Case, read_lines, whole_letters
 from foveate.pages.mode import get_mode

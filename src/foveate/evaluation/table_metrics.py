@@ -20,7 +20,7 @@ from foveate.evaluation.statistics import mean_interval
 from foveate.evaluation.text_metrics import missing
 
 if TYPE_CHECKING:
-    from lxml.etree import _Element  # type: ignore[import-untyped,unused-ignore]
+    from lxml.etree import _Element
 
 _LARGEST_SPAN = 1000  # as browsers have it
 
@@ -94,7 +94,7 @@ def score_tables(results: Sequence[PageResult], seed: int) -> dict[str, Any]:
 def _first_table(text: str) -> _Element | None:
     """The first table that lxml finds in the text."""
     try:
-        from lxml import etree, html  # type: ignore[import-untyped,unused-ignore]
+        from lxml import etree, html
     except ImportError as problem:
         raise missing("TEDS", "lxml") from problem
     parser = html.HTMLParser(remove_comments=True, remove_pis=True, encoding="utf-8")

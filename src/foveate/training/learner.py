@@ -189,6 +189,11 @@ class Single:
         torch.save(self.optimiser.state_dict(), folder / OPTIMISER_NAME)
 
     def load(self, folder: Path) -> None:
+        from foveate.training.parallel import saving  # it imports much of torch.distributed
+
+        if saving.is_sharded(folder):
+            saving.load(self.model, self.optimiser, folder)
+            return
         if self.adapters is not None:
             self.adapters.load(folder)  # beside the weights that they were trained with
         else:

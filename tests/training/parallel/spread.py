@@ -116,9 +116,7 @@ def alone(case: Case) -> tuple[Single, list[dict[str, float]]]:
     """The run in this process."""
     learner = Single(replace(case, parallel=Parallel()).recipe(), random_network(TINY))
     if case.load:
-        from foveate.training.parallel import saving
-
-        saving.load(learner.model, learner.optimiser, Path(case.load))
+        learner.load(Path(case.load))
     found = go(learner, case)
     if case.save:
         Path(case.save).mkdir()

@@ -66,6 +66,14 @@ def test_a_sharded_checkpoint_becomes_one_for_readers(tmp_path: Path) -> None:
     assert page.error is None
 
 
+def test_one_process_goes_on_from_shards(tmp_path: Path) -> None:
+    first, _ = alone(Case(steps=1))
+    saving.save(first.model, first.optimiser, tmp_path)
+    _, wanted = alone(Case(steps=2))
+    _, ours = alone(Case(first=1, steps=1, load=str(tmp_path)))
+    compare(ours, wanted[1:], "one process, from shards")
+
+
 def test_a_checkpoint_of_another_network(tmp_path: Path) -> None:
     saving.save(random_network(TINY), None, tmp_path)
     with pytest.raises(CheckpointError, match="does not hold this network"):

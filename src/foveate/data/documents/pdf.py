@@ -24,6 +24,7 @@ from foveate.pages.image import Limits
 
 Form = Literal["coarse", "fine", "lines"]
 # The prompt that tells a form of answer from the others.
+FILE_LIMITS = Limits(bytes=1 << 28)
 PROMPT_OF: dict[Form, str] = {"coarse": "text", "fine": "markdown", "lines": "ocr"}
 # What is asked of a page of each grade, and how often.
 GRADED: dict[grades.Name, dict[Form, float]] = {
@@ -51,7 +52,7 @@ class PdfMaker:
         form: Form | Literal["graded"] = "graded",
         side: int = 1600,
         annotator: Annotator | None = None,
-        limits: Limits = Limits(bytes=1 << 28),  # noqa: B008 (frozen)
+        limits: Limits = FILE_LIMITS,
     ) -> None:
         if form != "graded" and form not in PROMPT_OF:
             raise OptionError(f"{form!r} is not a form: choose from graded, {', '.join(PROMPT_OF)}")

@@ -84,7 +84,7 @@ class Package:
 def parsed(data: bytes, name: str) -> Element:
     """The root of some XML. Nothing is fetched, and no entity is replaced: a DOCTYPE is refused."""
     try:
-        from lxml import etree  # type: ignore[import-untyped,unused-ignore]
+        from lxml import etree
     except ImportError as error:
         raise OptionError("reading Word files needs lxml: pip install 'foveate[data]'") from error
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)

@@ -35,7 +35,7 @@ def base_level(text: str) -> int:
 def levels(text: str, base: int) -> tuple[int, ...]:
     """The embedding level of each character of a paragraph; odd ones run from right to left."""
     try:
-        from bidi import algorithm  # type: ignore[import-untyped,unused-ignore]
+        from bidi import algorithm
     except ImportError as problem:
         raise OptionError(
             "text from right to left needs python-bidi: pip install 'foveate[data]'"

@@ -61,7 +61,7 @@ class FontFile:
 def harfbuzz() -> Any:
     """The library that shapes and draws; an error that says how to get it when it is absent."""
     try:
-        import uharfbuzz  # type: ignore[import-untyped,unused-ignore]
+        import uharfbuzz
     except ImportError as problem:
         raise OptionError("rendering pages needs uharfbuzz: pip install 'foveate[data]'") from problem
     return uharfbuzz
