@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from foveate.data.rendered import read_declarations
+from foveate.data.passages import read_declarations
 from foveate.pages.render import RenderedPage, Style, fonts, render
 
 HEAD = """# Languages
