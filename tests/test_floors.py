@@ -11,8 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "foveate"
 FLOORS = {
-    6: {"cli", "serving", "scale"},
-    5: {"training", "evaluation", "memory"},
+    7: {"cli"},
+    6: {"serving", "scale"},
+    5: {"training", "evaluation", "memory", "batches"},
     4: {"engine"},
     3: {"data"},
     2: {"model", "pages"},
