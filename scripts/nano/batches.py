@@ -34,8 +34,8 @@ STARTS = 4
 class Pages:
     """What pages are drawn. Sizes in pixels."""
 
-    side: int = 512
-    type_sizes: tuple[float, float] = (30, 72)  # em heights, from and to
+    sides: tuple[int, ...] = (512, 640)  # one of them for each batch
+    type_sizes: tuple[float, float] = (15, 32)  # em heights, from and to
     leading: tuple[float, float] = (1.1, 1.6)  # line height in type sizes
     made_up: float = 0.2  # share of text that means nothing
     short: float = 0.2  # share of pages with a few words alone
@@ -45,8 +45,9 @@ class Pages:
         str, ...
     ] = ()  # of type, by the start of their files' names; all that are installed if none
     styles: tuple[str, ...] = ("regular", "bold")  # of these families
-    longest: int = 256  # tokens of an answer
-    tokens: int = 3072  # of text in a batch, about
+    longest: int = 640  # tokens of an answer
+    breaks: bool = True  # the answer keeps the lines of the page
+    tokens: int = 4096  # of text in a batch, about
     most: int = 32  # pages in a batch
 
 
@@ -56,6 +57,7 @@ class Batch:
     ids: Tensor  # (B, T) int64, image tokens included
     labels: Tensor  # (B, T) the next token, IGNORE where none is asked for
     guide: Tensor  # (B, T, CELLS_PER_TOKEN) places of the vision tokens that hold its text, or -1
+    spots: Tensor  # (B, T, 2) pixels across and down of the next token's first character, or -1
     letters: Tensor  # (N, 6) page, cell, pixels across and down in it, number in ALPHABET, what it starts
     patches: Tensor  # (B, S / 16, S / 16, SLOTS) characters + 1, 0 for none
     step: int
@@ -87,25 +89,31 @@ def letters_of(page: Drawn, number: int) -> np.ndarray:
     return np.stack(rows, axis=1)
 
 
-def row_of(page: Drawn, tokenizer: Tokenizer, prompt: str) -> tuple[list[int], list[int], list[list[int]]]:
-    """Ids, labels and guides of one page."""
+Row = tuple[list[int], list[int], list[list[int]], list[tuple[int, int]]]
+
+
+def row_of(page: Drawn, tokenizer: Tokenizer, prompt: str) -> Row:
+    """Ids, labels, guides and spots of one page."""
     side = page.image.shape[0]
     columns = side // CELL
     start = tokenizer.encode_prompt(PROMPTS[prompt], columns * (columns + 1) + 1)
     encoded = tokenizer._inner.encode(page.text, add_special_tokens=False)
-    place = {
-        int(offset): 1 + int(y) // CELL * (columns + 1) + int(x) // CELL
+    spot = {
+        int(offset): (int(x), int(y))
         for offset, (_, x, y) in zip(page.char_offsets, page.chars.clip(0, side - 1), strict=True)
     }
-    cells = []
+    cells, spots = [], []
     for first, last in encoded.offsets:
-        found = dict.fromkeys(place[i] for i in range(first, last) if i in place)
+        drawn = [spot[i] for i in range(first, last) if i in spot]
+        found = dict.fromkeys(1 + y // CELL * (columns + 1) + x // CELL for x, y in drawn)
         cells.append(list(found)[:CELLS_PER_TOKEN])
+        spots.append(drawn[0] if drawn else (-1, -1))
     silent = len(start) - 1
     return (
         [*start, *encoded.ids],
         [IGNORE] * silent + encoded.ids + [tokenizer.eos],
         [[] for _ in range(silent)] + cells + [[]],
+        [(-1, -1)] * silent + spots + [(-1, -1)],
     )
 
 
@@ -123,27 +131,43 @@ def faces(families: tuple[str, ...], styles: tuple[str, ...]) -> tuple[str, ...]
 
 
 def draw_page(
-    rng: np.random.Generator, source: TextSource, pages: Pages, sizes: tuple[float, float], short: bool
+    rng: np.random.Generator,
+    source: TextSource,
+    pages: Pages,
+    side: int,
+    sizes: tuple[float, float],
+    short: bool,
 ) -> Drawn:
     """A page as full as its type allows, or with a few words."""
-    room = int(pages.side**2 / (0.42 * pages.leading[0] * sizes[0] ** 2)) + 20
+    room = int(side**2 / (0.42 * pages.leading[0] * sizes[0] ** 2)) + 20
     characters = int(rng.integers(4, 40)) if short else room
     text = source.sample(rng, max(4, characters), pages.made_up)
     text = mark_up(rng, text, headings=pages.headings, lists=0.0)
-    return draw(rng, text, pages.side, pages.side, sizes=sizes, leading=pages.leading, degrade=pages.degrade)
+    return draw(
+        rng,
+        text,
+        side,
+        side,
+        sizes=sizes,
+        fonts=faces(pages.families, pages.styles),
+        leading=pages.leading,
+        degrade=pages.degrade,
+        breaks=pages.breaks,
+    )
 
 
 def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int, step: int) -> Batch:
     """Batch number `step`: a function of the arguments alone."""
     rng = np.random.default_rng((seed, step))
     drawn: list[Drawn] = []
-    rows: list[tuple[list[int], list[int], list[list[int]]]] = []
+    rows: list[Row] = []
     tokens = 0
     # Pages of much the same type in one batch have answers of much the same length: less is padding.
+    side = int(rng.choice(pages.sides))
     size = math.exp(rng.uniform(*np.log(pages.type_sizes)))
     sizes, short = (size / 1.06, size * 1.06), bool(rng.random() < pages.short)
     while tokens < pages.tokens and len(drawn) < pages.most:
-        page = draw_page(rng, source, pages, sizes, short)
+        page = draw_page(rng, source, pages, side, sizes, short)
         row = row_of(page, tokenizer, "markdown" if rng.random() < 0.5 else "text")
         count = sum(label != IGNORE for label in row[1])
         if count <= pages.longest and len(page.chars):
@@ -154,9 +178,11 @@ def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int
     ids = np.full((len(rows), length), tokenizer.eos, np.int64)
     labels = np.full((len(rows), length), IGNORE, np.int64)
     guide = np.full((len(rows), length, CELLS_PER_TOKEN), -1, np.int64)
-    for row, (row_ids, row_labels, row_guides) in enumerate(rows):
+    spots = np.full((len(rows), length, 2), -1, np.int64)
+    for row, (row_ids, row_labels, row_guides, row_spots) in enumerate(rows):
         ids[row, : len(row_ids)] = row_ids
         labels[row, : len(row_labels)] = row_labels
+        spots[row, : len(row_spots)] = row_spots
         for t, cells in enumerate(row_guides):
             guide[row, t, : len(cells)] = cells
     letters = np.concatenate([letters_of(page, number) for number, page in enumerate(drawn)])
@@ -165,6 +191,7 @@ def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int
         ids,
         labels,
         guide,
+        spots,
         letters.astype(np.int64),
         np.stack([patch_targets(page, PATCH, SLOTS) for page in drawn]).astype(np.int64),
     )

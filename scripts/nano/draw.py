@@ -359,7 +359,12 @@ def _place(
 
 
 def _set(
-    blocks: list[_Block], styles: dict[str, _Style], gap: float, bullet: int, area: tuple[float, ...]
+    blocks: list[_Block],
+    styles: dict[str, _Style],
+    gap: float,
+    bullet: int,
+    area: tuple[float, ...],
+    breaks: bool,
 ) -> list[_Line]:
     """The lines of the blocks that fit into the area (left, top, right, bottom), `gap` between paragraphs."""
     left, y, right, bottom = area
@@ -385,7 +390,8 @@ def _set(
                 mark = bullet if block.kind == "item" else _SPACE
                 numbers = np.concatenate(([mark, _SPACE], numbers))
                 xs = np.concatenate(([left + 0.3 * indent, left], xs))
-            joint = "" if not lines else " " if i else "\n" if block.tight else "\n\n"
+            within = "\n" if breaks and block.kind != "heading" else " "
+            joint = "" if not lines else within if i else "\n" if block.tight else "\n\n"
             written += len(joint)
             lines.append(_Line(style, joint, line, numbers, xs, int(y), written))
             written += len(line)
@@ -527,6 +533,7 @@ def draw(
     headings: float = 0.15,
     lists: float = 0.1,
     degrade: float = 0.5,
+    breaks: bool = False,
 ) -> Drawn:
     """A page of side_h x side_w pixels with as much text as fits.
 
@@ -534,6 +541,7 @@ def draw(
     `sizes`: type size in pixels of the em, from the logarithm's uniform distribution. `margins`: fraction of
     each side. `leading`: line height in sizes. `fill`: fraction of the height that may be used. `made_up`:
     share of made-up text, else the source's. `headings`, `lists`, `degrade`: chances that a page has them.
+    `breaks`: whether the text has a line break where the page has one, instead of a space.
     """
     rng = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
     body, head = _choose_faces(rng, tuple(fonts) if fonts else installed_fonts())
@@ -587,7 +595,7 @@ def draw(
     near_far = rng.uniform(*margins, 4) * (width, height, width, height) + least
     left, top, right, bottom = near_far[0], near_far[1], width - near_far[2], height - near_far[3]
     used = max((bottom - top) * rng.uniform(*fill), (body.ascent + body.descent) * pixels + 1)
-    lines = _set(_blocks(text), styles, gap, bullet, (left, top, right, min(bottom, top + used)))
+    lines = _set(_blocks(text), styles, gap, bullet, (left, top, right, min(bottom, top + used)), breaks)
     if lines and rng.random() < 0.5:  # a page that ends early may also begin late
         slack = int(bottom - lines[-1].baseline - lines[-1].style.face.descent * lines[-1].style.size)
         down = int(rng.integers(slack + 1)) if slack > 0 else 0

@@ -1,8 +1,8 @@
 """The network with what helps it to learn, and its losses.
 
 Everything here but the network itself is thrown away at the end: the codes, a head that names the characters
-of each 16-pixel patch from SAM's features, and two attention heads of each later decoder layer that are shown
-where to look.
+of each 16-pixel patch from SAM's features, attention heads of later decoder layers that are shown where to
+look, and heads that tell from each decoder layer where on the page the next token stands.
 
 B pages · T tokens · H, W vision tokens along a side · D the decoder's width
 """
@@ -26,6 +26,7 @@ from foveate.model.ocr import OCR
 from foveate.pages.tokenizer import Tokenizer
 
 Losses = dict[str, Tensor]
+BIN, BINS = 8, 128  # pixels of a place on the page along a side, and such places
 
 
 class Teacher(nn.Module):
@@ -41,7 +42,9 @@ class Teacher(nn.Module):
             torch.zeros(1, config.sam.grid // 4, config.sam.grid // 4, config.clip.width)
         )
         self.patch_head = nn.Linear(config.sam.neck_channels, SLOTS * (len(ALPHABET) + 1))
-        self.guided = [layer.self_attn for layer in model.decoder.layers[1:]]
+        self.guided = [layer.self_attn for layer in model.decoder.layers]
+        width, layers = config.decoder.hidden_size, config.decoder.num_hidden_layers
+        self.spot_heads = nn.ModuleList(nn.Linear(width, 2 * BINS) for _ in range(layers - 1))
 
     def told(self, batch: Batch, letters: Tensor) -> Tensor:
         """The tokens that say these letters, (B, H, W, D)."""
@@ -103,10 +106,13 @@ class Teacher(nn.Module):
         logits = F.linear(hidden[asked], rows).float()
         losses = {"text": F.cross_entropy(logits, batch.labels[asked])}
         losses["text_right"] = (logits.argmax(-1) == batch.labels[asked]).float().mean()
-        for name, (head, first_layer, cells) in guides(batch.guide).items():
-            modules = self.guided[first_layer:]
-            looked = [guide_loss(module, caught[module][0], head, cells) for module in modules]
+        for name, (heads, cells) in guides(batch.guide).items():
+            looked = []
+            for layer, head in heads:
+                module = self.guided[layer]
+                looked.append(guide_loss(module, caught[module][0], head, cells))
             losses[name] = torch.stack(looked).mean()
+        losses["spot"], losses["spot_right"] = self.spotting(batch.spots, caught)
         routed = [balance(caught[m][1]) for m in self.model.modules() if isinstance(m, Router)]
         losses["balance"] = torch.stack(routed).mean()
         return losses
@@ -131,6 +137,7 @@ class Teacher(nn.Module):
         """Inputs and outputs of the guided attentions and of the routers."""
         caught: dict[nn.Module, tuple[Any, Any]] = {}
         routers = [module for module in self.model.modules() if isinstance(module, Router)]
+        routers += list(self.model.decoder.layers)
         hooks = [
             module.register_forward_hook(lambda m, i, o: caught.__setitem__(m, (i, o)))
             for module in [*self.guided, *routers]
@@ -140,6 +147,19 @@ class Teacher(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
+
+    def spotting(self, spots: Tensor, caught: dict[nn.Module, tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
+        """Loss of telling where the next token stands, in bins of 8 pixels, and the share of the last layer's
+        that are off by a bin at most in both directions."""
+        known = spots[..., 0] >= 0
+        wanted = (spots[known] // BIN).clamp(max=BINS - 1)  # (N, 2)
+        losses, close = [], torch.zeros(())
+        for layer, head in zip(self.model.decoder.layers, self.spot_heads, strict=False):
+            x = caught[layer][1][known]
+            scores = head(F.layer_norm(x, x.shape[-1:])).float().view(-1, 2, BINS)
+            losses.append(F.cross_entropy(scores.flatten(0, 1), wanted.flatten(), label_smoothing=0.05))
+            close = ((scores.argmax(-1) - wanted).abs() <= 1).all(-1).float().mean()
+        return torch.stack(losses).mean(), close
 
     def patches(self, features: Tensor, characters: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of naming each patch's characters, and the share of drawn ones that are named right.
@@ -157,19 +177,20 @@ class Teacher(nn.Module):
         return (loss * weight).sum() / weight.sum(), right
 
 
-def guides(guide: Tensor) -> dict[str, tuple[int, int, Tensor]]:
-    """What the guided heads look for: (head, first of the later layers, places (B, T)).
+def guides(guide: Tensor) -> dict[str, tuple[list[tuple[int, int]], Tensor]]:
+    """What the guided heads look for: their (layer, head), and places (B, T).
 
-    A token of several cells is spelt from one after the other: a head for its first cell, one for its second,
-    one for its third. Another finds the last cell of what has just been written.
+    A token of several cells is spelt from one after the other: heads for its first cell, its second and its
+    third. A head passes on a fifth of what a cell says, so several look at the first. Others find the last
+    cell of what has just been written.
     """
     last = guide.gather(2, ((guide >= 0).sum(2, keepdim=True) - 1).clamp(min=0))[..., 0]
     behind = torch.cat([torch.full_like(last[:, :1], -1), last[:, :-1]], dim=1)
     return {
-        "next": (0, 0, guide[..., 0]),
-        "behind": (1, 0, behind),
-        "second": (2, 1, guide[..., 1]),
-        "third": (3, 2, guide[..., 2]),
+        "next": ([(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (4, 0)], guide[..., 0]),
+        "behind": ([(1, 1), (2, 2)], behind),
+        "second": ([(2, 3), (3, 2), (4, 1)], guide[..., 1]),
+        "third": ([(3, 3), (4, 2)], guide[..., 2]),
     }
 
 

@@ -36,9 +36,9 @@ from foveate.model.ocr import OCR
 from foveate.pages.tokenizer import TOKENIZER_NAME, Tokenizer
 
 STAGES = {
-    "decoder": Pages(degrade=0.0, type_sizes=(34, 72), longest=128),
-    "encoder": Pages(type_sizes=(34, 72), longest=128, most=16),
-    "whole": Pages(type_sizes=(34, 72), longest=128, most=16),
+    "decoder": Pages(degrade=0.0),
+    "encoder": Pages(most=16),
+    "whole": Pages(most=16),
 }
 WEIGHTS = {
     "name": 0.5,
@@ -46,6 +46,7 @@ WEIGHTS = {
     "behind": 1.0,
     "second": 0.7,
     "third": 0.7,
+    "spot": 0.5,
     "balance": 0.01,
     "patch": 0.5,
     "code": 1.0,
@@ -72,6 +73,7 @@ def trained_parts(teacher: Teacher, stage: str, frozen_sam: bool) -> list[str]:
             "codes.",
             "ground",
             "spelling.",
+            "spot_heads.",
         ]
     sight = ["model.encoder.clip.", "model.encoder.projector.", "model.encoder.compressor."]
     sight += ["model.encoder.sam.neck."] if frozen_sam else ["model.encoder.sam.", "patch_head."]
@@ -80,13 +82,14 @@ def trained_parts(teacher: Teacher, stage: str, frozen_sam: bool) -> list[str]:
     return [
         *sight,
         "spelling.",
+        "spot_heads.",
         "model.decoder.",
         "model.encoder.image_newline",
         "model.encoder.view_separator",
     ]
 
 
-TABLES = ("embed", "lm_head", "pos", "codes", "ground", "head.", "gate.weight", "spelling")
+TABLES = ("embed", "lm_head", "pos", "codes", "ground", "head.", "spot_heads", "gate.weight", "spelling")
 SLOW = {"lm_head": 0.15, "spelling.write": 0.15, "embed_tokens": 0.3}  # times the rate: their rows are small
 
 
@@ -151,7 +154,7 @@ def begin(teacher: Teacher, options: argparse.Namespace) -> None:
         own += ("model.encoder.projector.", "patch_head.")
         take(teacher, options.encoder / CHECKPOINT, own)
         rest = ("model.decoder.", "model.encoder.image_newline", "model.encoder.view_separator")
-        take(teacher, options.decoder / CHECKPOINT, (*rest, "codes.", "ground", "spelling."))
+        take(teacher, options.decoder / CHECKPOINT, (*rest, "codes.", "ground", "spelling.", "spot_heads."))
 
 
 class Run:

@@ -15,8 +15,8 @@ from foveate.pages.tokenizer import Tokenizer
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "nano"))
-batches, codes, muon, network, teacher = (
-    importlib.import_module(name) for name in ("batches", "codes", "muon", "network", "teacher")
+batches, codes, draw, muon, network, teacher = (
+    importlib.import_module(name) for name in ("batches", "codes", "draw", "muon", "network", "teacher")
 )
 HEADING, BLOCK, WORD, INSIDE = batches.HEADING, batches.BLOCK, batches.WORD, batches.INSIDE
 
@@ -96,7 +96,7 @@ def test_spellings_settle_into_the_rows(taught: Any) -> None:
 
 def test_guides_name_a_tokens_cells_in_order() -> None:
     guide = torch.tensor([[[4, 5, 6, -1], [7, -1, -1, -1], [-1, -1, -1, -1]]])
-    found = {name: cells.tolist() for name, (_, _, cells) in teacher.guides(guide).items()}
+    found = {name: cells.tolist() for name, (_, cells) in teacher.guides(guide).items()}
     assert found["next"] == [[4, 7, -1]] and found["second"] == [[5, -1, -1]]
     assert found["third"] == [[6, -1, -1]]
     assert found["behind"] == [[-1, 6, 7]]  # the last cell of the token before
@@ -108,3 +108,37 @@ def test_blurred_letters_stay_in_their_cells() -> None:
     assert len(rows) * 0.97 < len(blurred) < len(rows)
     assert blurred[:, 2:4].min() >= 0 and blurred[:, 2:4].max() < 64
     assert 0.005 < float(np.mean((blurred[:, 4] != 5).numpy())) < 0.07
+
+
+def test_rows_say_where_each_token_stands(taught: Any) -> None:
+    page = draw.draw(3, "Above and\n\nbelow", 256, 256, sizes=(30, 30), degrade=0.0, breaks=True)
+    tokenizer = Tokenizer.load(batches.ASSETS)
+    ids, labels, cells, spots = batches.row_of(page, tokenizer, "text")
+    assert len(ids) + 1 == len(labels) + 1 == len(cells) + 1 == len(spots) + 1
+    for label, at, spot in zip(labels, cells, spots, strict=True):
+        if label == batches.IGNORE or not tokenizer.decode([label]).strip() or label == tokenizer.eos:
+            assert spot == (-1, -1) and not at
+        else:
+            assert at[0] == 1 + spot[1] // 64 * 5 + spot[0] // 64
+    heights = [spot[1] for spot in spots if spot[0] >= 0]
+    assert heights[-1] > heights[0] + 25  # the second paragraph is below the first
+
+
+def test_a_bin_off_still_counts_as_found(taught: Any) -> None:
+    layers = taught.model.decoder.layers
+    states = torch.zeros(1, 3, taught.model.config.decoder.hidden_size)
+    spots = torch.tensor([[[16, 80], [24, 200], [-1, -1]]])
+    for head in taught.spot_heads:
+        torch.nn.init.zeros_(head.weight)
+        head.bias.data.zero_()
+        head.bias.data[3] = head.bias.data[teacher.BINS + 10] = 20.0  # says pixel 24 across, 80 down
+    _, close = taught.spotting(spots, {layer: (None, states) for layer in layers})
+    assert close == 0.5
+
+
+def test_answers_keep_the_lines_of_the_page() -> None:
+    words = "one two three four five six seven eight nine ten eleven twelve"
+    for breaks in (False, True):
+        page = draw.draw(5, words, 256, 256, sizes=(40, 40), headings=0, degrade=0.0, breaks=breaks)
+        assert len(page.lines) > 2 and page.text.split() == words.split()[: len(page.text.split())]
+        assert page.text.count("\n") == (len(page.lines) - 1 if breaks else 0)
