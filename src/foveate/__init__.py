@@ -7,9 +7,10 @@ from foveate.pages.mode import Mode
 
 if TYPE_CHECKING:
     from foveate.engine.reader import Reader
+    from foveate.memory.store import OpticalMemory
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Document", "Mode", "Reader", "__version__"]
+__all__ = ["Document", "Mode", "OpticalMemory", "Reader", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from foveate.engine.reader import Reader
 
         return Reader
+    if name == "OpticalMemory":
+        from foveate.memory.store import OpticalMemory
+
+        return OpticalMemory
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,7 +32,7 @@ class Request:
     """One page to read."""
 
     ids: Sequence[int]  # the prompt, image tokens included
-    views: Views
+    views: Views | Tensor  # the page's pixels, or its vision tokens (tokens, D), ready from `OCR.encode`
     max_tokens: int
     sampling: Sampling = Sampling()
     key: Any = None  # the caller's own
@@ -97,7 +97,8 @@ class Engine:
         return len(self._waiting) + len(self._running)
 
     def submit(self, request: Request) -> None:
-        """Queues a page. Raises `OptionError` when there is no room for an answer."""
+        """Queues a page. Raises `OptionError` when there is no room for an answer, or for vision tokens that
+        do not fit."""
         if request.max_tokens < 1:
             raise OptionError(f"max_tokens is {request.max_tokens}: choose 1 or more")
         room = self.model.config.decoder.max_position_embeddings - len(request.ids)
@@ -106,7 +107,18 @@ class Engine:
                 f"the page takes {len(request.ids)} tokens, the network has {room + len(request.ids)} "
                 "places: choose a smaller mode or fewer tiles"
             )
+        if isinstance(request.views, Tensor):
+            self._check_ready(request.views, request.ids)
         self._waiting.append(request)
+
+    def _check_ready(self, vision: Tensor, ids: Sequence[int]) -> None:
+        """Vision tokens of another network, or of another page, would break in the middle of a batch."""
+        wanted = (list(ids).count(self.tokenizer.image), self.model.config.decoder.hidden_size)
+        if tuple(vision.shape) != wanted:
+            raise OptionError(
+                f"the vision tokens are {tuple(vision.shape)}, the prompt and the network take {wanted}: "
+                "encode the page anew with this network"
+            )
 
     def cancel(self, key: Any) -> None:
         """Forgets the requests of this key."""
@@ -142,9 +154,7 @@ class Engine:
     def _prefill(self, requests: Sequence[Request]) -> tuple[Cache, Tensor]:
         """A cache that holds the prompts, and the hidden state (B, D) at each prompt's end."""
         model = self.model
-        vision = [
-            page for group in _groups(requests) for page in model.encode([_moved(v, model) for v in group])
-        ]
+        vision = self._vision(requests)
         lengths = torch.tensor([len(request.ids) for request in requests], device=model.device)
         longest = int(lengths.max())
         # Padding on the right is seen by nobody: attention is causal, and decoding writes over it.
@@ -155,6 +165,21 @@ class Engine:
         positions = torch.arange(longest, device=model.device).expand_as(ids)
         hidden = model.decoder(model.embed(ids, vision), positions, step.mask, step)
         return cache, hidden[torch.arange(len(ids), device=model.device), lengths - 1]
+
+    def _vision(self, requests: Sequence[Request]) -> list[Tensor]:
+        """Each request's vision tokens (tokens, D): as they came, or from the encoder."""
+        model, pages = self.model, [r.views for r in requests if not isinstance(r.views, Tensor)]
+        encoded = iter(
+            [
+                page
+                for group in (_groups(pages) if pages else ())
+                for page in model.encode([_moved(v, model) for v in group])
+            ]
+        )
+        return [
+            r.views.to(model.device, model.dtype) if isinstance(r.views, Tensor) else next(encoded)
+            for r in requests
+        ]
 
     def _begin(self, request: Request) -> Reading:
         allowed = frozenset(
@@ -251,11 +276,11 @@ def _cut(reading: Reading, count: int) -> None:
         del book[count:]
 
 
-def _groups(requests: Sequence[Request]) -> Iterator[list[Views]]:
+def _groups(pages: Sequence[Views]) -> Iterator[list[Views]]:
     """The pages' views, so many pages together that their pixels in the network's dtype stay few."""
     group: list[Views] = []
     count = 0
-    for views in (request.views for request in requests):
+    for views in pages:
         size = 1 if views.tiles is None else 1 + len(views.tiles)
         if group and count + size > VIEWS_AT_ONCE:
             yield group
