@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 
@@ -67,6 +67,7 @@ class _Job:
     mode: Mode
     started: float = field(default_factory=time.perf_counter)
     attempts: tuple[Attempt, ...] = ()
+    key: Any = None  # the asker's own
 
 
 @dataclass
@@ -185,9 +186,11 @@ class Reader:
                 reading = progress.reading
                 if reading.stop:
                     job: _Job = reading.request.key
-                    page = self._finish(engine, job, reading)
-                    if page is not None:
-                        yield job.page, page
+                    outcome = self._finish(job, reading)
+                    if isinstance(outcome, _Job):
+                        self._submit(engine, outcome)
+                    else:
+                        yield job.page, outcome
 
     def stream(
         self,
@@ -223,25 +226,25 @@ class Reader:
         return choose_mode(options.mode, *image.image.size, options.max_tiles)
 
     def _submit(self, engine: Engine, job: _Job) -> None:
+        engine.submit(self._request(job))
+
+    def _request(self, job: _Job) -> Request:
         views = make_views(job.page.image, job.mode)
         layout = job.mode.layout(*job.page.image.size)
         prompt = resolve_prompt(job.options.prompt, job.options.reference)
         ids = self.tokenizer.encode_prompt(prompt, layout.sequence_length)
         places = self.model.config.decoder.max_position_embeddings
-        engine.submit(Request(ids, views, job.options.max_tokens or places, job.options.sampling, job))
+        return Request(ids, views, job.options.max_tokens or places, job.options.sampling, job)
 
-    def _finish(self, engine: Engine, job: _Job, reading: Reading) -> Page | None:
-        """The page, or nothing when it is to be read again."""
+    def _finish(self, job: _Job, reading: Reading) -> Page | _Job:
+        """The page, or how it is to be read again."""
         seconds = time.perf_counter() - job.started
         attempt = Attempt(job.mode.name, reading.stop, len(reading.ids), seconds)
         attempts = (*job.attempts, attempt)
         if reading.stop in ("loop", "length") and len(attempts) <= job.options.retries:
             sharper = self._sharper(job)
             if sharper is not None:
-                self._submit(
-                    engine, replace(job, mode=sharper, attempts=attempts, started=time.perf_counter())
-                )
-                return None
+                return replace(job, mode=sharper, attempts=attempts, started=time.perf_counter())
         return self._page(job, reading, attempts)
 
     def _sharper(self, job: _Job) -> Mode | None:
