@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from draw import Drawn, Face, draw, installed_fonts, patch_targets
+from draw import Drawn, Face, draw, installed_fonts
 from text import TextSource, mark_up
 from torch import Tensor
 
@@ -23,7 +23,7 @@ from foveate.pages.prompts import PROMPTS
 from foveate.pages.tokenizer import Tokenizer
 
 ASSETS = Path(__file__).parents[2] / "src" / "foveate" / "assets" / "nano"
-PATCH, SLOTS = 16, 3
+PATCH = 16
 CELLS_PER_TOKEN = 4  # vision tokens that one text token may lie in
 IGNORE = -100
 INSIDE, WORD, BLOCK, HEADING = range(4)  # what a character starts
@@ -59,7 +59,6 @@ class Batch:
     guide: Tensor  # (B, T, CELLS_PER_TOKEN) places of the vision tokens that hold its text, or -1
     spots: Tensor  # (B, T, 2) pixels across and down of the next token's first character, or -1
     letters: Tensor  # (N, 6) page, cell, pixels across and down in it, number in ALPHABET, what it starts
-    patches: Tensor  # (B, S / 16, S / 16, SLOTS) characters + 1, 0 for none
     step: int
 
     def to(self, device: torch.device) -> "Batch":
@@ -193,7 +192,6 @@ def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int
         guide,
         spots,
         letters.astype(np.int64),
-        np.stack([patch_targets(page, PATCH, SLOTS) for page in drawn]).astype(np.int64),
     )
     return Batch(*(torch.from_numpy(array) for array in arrays), step=step)
 

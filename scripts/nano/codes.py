@@ -8,7 +8,7 @@ N characters · M code width before projection · D the decoder's width
 
 import torch
 import torch.nn.functional as F
-from batches import STARTS
+from batches import PATCH, STARTS
 from text import ALPHABET
 from torch import Tensor, nn
 
@@ -61,9 +61,35 @@ class Codes(nn.Module):
         return loss, right[0], right[1]
 
 
-def between(table: Tensor, pixels: Tensor) -> Tensor:
-    """Rows of a table (P, M) of places for pixels (N,) of a cell, linear between two places: (N, M)."""
-    place = (pixels.float() * len(table) / CELL - 0.5).clamp(0, len(table) - 1)
+class Glance(nn.Module):
+    """Names the character at a given place of a patch from the patch's feature.
+
+    Asking for a patch's first, second, third character would make the answer jump when a character crosses
+    a border; asking for the one at a place does not.
+    """
+
+    def __init__(self, width: int, inner: int = 384) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, inner)
+        self.across = nn.Parameter(1 + 0.5 * torch.randn(4, inner))
+        self.down = nn.Parameter(1 + 0.5 * torch.randn(4, inner))
+        self.character = nn.Linear(inner, len(ALPHABET))
+
+    def forward(self, features: Tensor, letters: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (pages, rows, columns, C) and letters (N, 6): the loss, and the share named right."""
+        columns = features.shape[2] * PATCH // CELL
+        x = letters[:, 1] % columns * CELL + letters[:, 2]
+        y = letters[:, 1] // columns * CELL + letters[:, 3]
+        seen = self.project(features[letters[:, 0], y // PATCH, x // PATCH])
+        seen = seen * between(self.across, x % PATCH, PATCH) * between(self.down, y % PATCH, PATCH)
+        scores = self.character(seen).float()
+        right = (scores.argmax(-1) == letters[:, 4]).float().mean()
+        return F.cross_entropy(scores, letters[:, 4]), right
+
+
+def between(table: Tensor, pixels: Tensor, side: int = CELL) -> Tensor:
+    """Rows of a table (P, M) of places for pixels (N,) of a square, linear between two places: (N, M)."""
+    place = (pixels.float() * len(table) / side - 0.5).clamp(0, len(table) - 1)
     first = place.long()
     share = (place - first)[:, None]
     return table[first] * (1 - share) + table[(first + 1).clamp(max=len(table) - 1)] * share

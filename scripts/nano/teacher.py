@@ -1,8 +1,8 @@
 """The network with what helps it to learn, and its losses.
 
-Everything here but the network itself is thrown away at the end: the codes, a head that names the characters
-of each 16-pixel patch from SAM's features, attention heads of later decoder layers that are shown where to
-look, and heads that tell from each decoder layer where on the page the next token stands.
+Everything here but the network itself is thrown away at the end: the codes, a head that names characters from
+SAM's features of their 16-pixel patches, and heads that tell from each decoder layer where on the page the
+next token stands. Some attention heads of later decoder layers are shown where to look.
 
 B pages · T tokens · H, W vision tokens along a side · D the decoder's width
 """
@@ -14,10 +14,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from batches import IGNORE, SLOTS, Batch
-from codes import Codes, blur
+from batches import IGNORE, Batch
+from codes import Codes, Glance, blur
 from spelling import Spelling
-from text import ALPHABET
 from torch import Tensor, nn
 
 from foveate.model.attention import rotate
@@ -38,10 +37,8 @@ class Teacher(nn.Module):
         self.spelling = Spelling(tokenizer, model.config.decoder.vocab_size, model.config.decoder.hidden_size)
         config = model.config
         self.codes = Codes(config.decoder.hidden_size)
-        self.ground = nn.Parameter(
-            torch.zeros(1, config.sam.grid // 4, config.sam.grid // 4, config.clip.width)
-        )
-        self.patch_head = nn.Linear(config.sam.neck_channels, SLOTS * (len(ALPHABET) + 1))
+        self.ground = nn.Parameter(ground(config.sam.grid // 4, config.decoder.hidden_size))
+        self.glance = Glance(config.sam.neck_channels)
         self.guided = [layer.self_attn for layer in model.decoder.layers]
         width, layers = config.decoder.hidden_size, config.decoder.num_hidden_layers
         self.spot_heads = nn.ModuleList(nn.Linear(width, 2 * BINS) for _ in range(layers - 1))
@@ -53,10 +50,19 @@ class Teacher(nn.Module):
 
     def seen(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The encoder's tokens (B, H, W, D), and SAM's features (B, H * 4, W * 4, C)."""
-        encoder = self.model.encoder
-        grey = batch.pixels[:, None].float().div(127.5).sub(1)
-        features = encoder.sam(grey.expand(-1, 3, -1, -1))
+        encoder, features = self.model.encoder, self.features(batch)
         return encoder.contextualise(encoder.compressor(features)), features.permute(0, 2, 3, 1)
+
+    def features(self, batch: Batch) -> Tensor:
+        """SAM's features (B, C, H * 4, W * 4)."""
+        grey = batch.pixels[:, None].float().div(127.5).sub(1)
+        features: Tensor = self.model.encoder.sam(grey.expand(-1, 3, -1, -1))
+        return features
+
+    def sam_losses(self, batch: Batch) -> Losses:
+        """Telling the characters apart from SAM's features."""
+        loss, right = self.glance(self.features(batch).permute(0, 2, 3, 1), batch.letters)
+        return {"patch": loss, "patch_right": right}
 
     def decoder_losses(self, batch: Batch, generator: torch.Generator) -> Losses:
         """Reading from codes, without an encoder."""
@@ -71,8 +77,8 @@ class Teacher(nn.Module):
         losses["name"], losses["name_right"], losses["start_right"] = self.codes.name(
             tokens.flatten(1, 2), batch.letters
         )
-        if self.patch_head.weight.requires_grad:
-            losses["patch"], losses["patch_right"] = self.patches(features, batch.patches)
+        if self.glance.project.weight.requires_grad:
+            losses["patch"], losses["patch_right"] = self.glance(features, batch.letters)
         if aligned:
             losses["code"] = self.distance(batch, tokens)
         return losses
@@ -161,20 +167,11 @@ class Teacher(nn.Module):
             close = ((scores.argmax(-1) - wanted).abs() <= 1).all(-1).float().mean()
         return torch.stack(losses).mean(), close
 
-    def patches(self, features: Tensor, characters: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss of naming each patch's characters, and the share of drawn ones that are named right.
 
-        All drawn characters count and as many empty slots, drawn by lot, at a quarter of the weight.
-        """
-        wanted = characters.reshape(-1)
-        drawn = wanted > 0
-        chosen = drawn | (torch.rand(wanted.shape, device=wanted.device) < drawn.float().mean())
-        scores = self.patch_head(features).reshape(-1, len(ALPHABET) + 1)[chosen].float()
-        wanted = wanted[chosen]
-        weight = torch.where(wanted > 0, 1.0, 0.25)
-        loss = F.cross_entropy(scores, wanted, reduction="none")
-        right = (scores.argmax(-1) == wanted)[wanted > 0].float().mean()
-        return (loss * weight).sum() / weight.sum(), right
+def ground(side: int, width: int) -> Tensor:
+    """What every cell says of its place from the start: a vector of its row and one of its column,
+    (1, side, side, D)."""
+    return 0.7 * (torch.randn(1, side, 1, width) + torch.randn(1, 1, side, width))
 
 
 def guides(guide: Tensor) -> dict[str, tuple[list[tuple[int, int]], Tensor]]:

@@ -1,16 +1,18 @@
-"""Train the embedded `nano` network on pages drawn as it goes, in three stages.
+"""Train the embedded `nano` network on pages drawn as it goes, in four stages.
 
     python scripts/nano/train.py decoder --run runs/decoder
-    python scripts/nano/train.py encoder --run runs/encoder --codes runs/decoder/codes.pt
+    python scripts/nano/train.py sam --run runs/sam
+    python scripts/nano/train.py encoder --run runs/encoder --sam runs/sam --codes runs/decoder/codes.pt
     python scripts/nano/train.py whole --run runs/whole --encoder runs/encoder --decoder runs/decoder
     python scripts/nano/train.py export --run runs/whole --out src/foveate/assets/nano
 
 Each command goes on where it stopped, on another machine too. A GPU is used where there is one; it wants
 `--artists 15`. On a CPU, LD_PRELOAD of jemalloc saves a quarter of the time.
 
-The first two can run side by side: the decoder learns to read from codes of the characters in each vision
-token's cell, which needs no pixels; the encoder learns to tell the characters apart, and to write those codes
-once the decoder's are there; then the whole network learns on.
+The decoder learns beside the others: it reads codes of the characters in each vision token's cell, which
+needs no pixels. SAM learns to tell characters apart from its features of their patches, the encoder to tell
+them from its vision tokens, and to write the decoder's codes once those are there. Then the whole network
+learns on.
 """
 
 import argparse
@@ -37,6 +39,7 @@ from foveate.pages.tokenizer import TOKENIZER_NAME, Tokenizer
 
 STAGES = {
     "decoder": Pages(degrade=0.0),
+    "sam": Pages(sides=(256, 384), most=16, tokens=2400, short=0.05),
     "encoder": Pages(most=16),
     "whole": Pages(most=16),
 }
@@ -75,8 +78,10 @@ def trained_parts(teacher: Teacher, stage: str, frozen_sam: bool) -> list[str]:
             "spelling.",
             "spot_heads.",
         ]
+    if stage == "sam":
+        return ["model.encoder.sam.", "glance."]
     sight = ["model.encoder.clip.", "model.encoder.projector.", "model.encoder.compressor."]
-    sight += ["model.encoder.sam.neck."] if frozen_sam else ["model.encoder.sam.", "patch_head."]
+    sight += ["model.encoder.sam.neck."] if frozen_sam else ["model.encoder.sam.", "glance."]
     if stage == "encoder":
         return [*sight, "codes."]
     return [
@@ -89,7 +94,7 @@ def trained_parts(teacher: Teacher, stage: str, frozen_sam: bool) -> list[str]:
     ]
 
 
-TABLES = ("embed", "lm_head", "pos", "codes", "ground", "head.", "spot_heads", "gate.weight", "spelling")
+TABLES = ("embed", "lm_head", "pos", "codes", "ground", "glance", "spot_heads", "gate.weight", "spelling")
 SLOW = {"lm_head": 0.15, "spelling.write": 0.15, "embed_tokens": 0.3}  # times the rate: their rows are small
 
 
@@ -149,9 +154,11 @@ def begin(teacher: Teacher, options: argparse.Namespace) -> None:
         nn.init.normal_(teacher.model.encoder.projector.layers.weight, std=0.02)  # it wrote other codes
     elif model is not None:
         teacher.model.load_state_dict(model.state_dict())
+    elif options.stage in ("sam", "encoder") and options.sam:
+        take(teacher, options.sam / CHECKPOINT, ("model.encoder.sam.", "glance."))
     elif options.stage == "whole":
         own = ("model.encoder.sam.", "model.encoder.compressor.", "model.encoder.clip.")
-        own += ("model.encoder.projector.", "patch_head.")
+        own += ("model.encoder.projector.", "glance.")
         take(teacher, options.encoder / CHECKPOINT, own)
         rest = ("model.decoder.", "model.encoder.image_newline", "model.encoder.view_separator")
         take(teacher, options.decoder / CHECKPOINT, (*rest, "codes.", "ground", "spelling.", "spot_heads."))
@@ -204,6 +211,8 @@ class Run:
         if self.options.stage == "decoder":
             generator = torch.Generator(self.device).manual_seed(batch.step)
             return self.teacher.decoder_losses(batch, generator)
+        if self.options.stage == "sam":
+            return self.teacher.sam_losses(batch)
         if self.options.stage == "encoder":
             return self.teacher.encoder_losses(batch, self.aligned)
         return self.teacher.whole_losses(batch, coded=not self.options.start)
@@ -336,6 +345,7 @@ def main() -> None:
     add("--start", type=Path, help="folder of a network to begin with: its encoder, or for `whole` all of it")
     add("--codes", type=Path, help="encoder: codes.pt of a decoder's run, taken as soon as it is there")
     add("--codes-from", type=int, default=400, help="decoder: step from which the codes stay as they are")
+    add("--sam", type=Path, help="sam, encoder: a run whose SAM it begins with")
     add("--encoder", type=Path, help="whole: the encoder's run")
     add("--decoder", type=Path, help="whole: the decoder's run")
     add("--corpus", default="../shared/corpus")
