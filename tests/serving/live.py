@@ -4,7 +4,8 @@ import asyncio
 import base64
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -142,3 +143,23 @@ def data_url(data: bytes, kind: str = "image/png") -> str:
 def files_below(folder: Path) -> list[str]:
     """Names of all files, but the database's."""
     return sorted(p.name for p in folder.rglob("*") if p.is_file() and "sqlite" not in p.name)
+
+
+@contextmanager
+def connection(
+    server: Live, path: str, files: dict[str, bytes], fields: dict[str, str]
+) -> Iterator[socket.socket]:
+    """A request that has been sent and not been answered; leaving breaks the connection."""
+    request = httpx.Request("POST", server.url + path, files=files, data=fields)
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    with socket.create_connection(("127.0.0.1", request.url.port or 0)) as stream:
+        stream.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
+        yield stream
+
+
+def wait_for(true: Callable[[], bool], seconds: float = 20) -> None:
+    """Until it is true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.01)
