@@ -11,6 +11,7 @@
     │   ├── UnknownMode             not one of the modes
     │   ├── UnknownPrompt           not one of the prompts, or one that misses its reference
     │   └── OptionError             any other option out of its range
+    ├── StorageError                results cannot be kept: a full disk, a folder that cannot be written
     └── ModelError                  a model that cannot be used
         ├── ModelNotFound           no such folder, hub id or embedded model
         ├── ConfigError             a config.json that does not describe a network of ours
@@ -66,6 +67,10 @@ class UnknownPrompt(InputError):
 
 class OptionError(InputError):
     """Any other option out of its range."""
+
+
+class StorageError(FoveateError):
+    """Results cannot be kept: a full disk, a folder that cannot be written."""
 
 
 class ModelError(FoveateError):
