@@ -10,7 +10,20 @@ import sys
 from collections.abc import Sequence
 
 from foveate import __version__
-from foveate.cli import data, eval, finetune, models, read, serve, tokens, train
+from foveate.cli import (
+    batch,
+    data,
+    eval,
+    finetune,
+    memory,
+    models,
+    read,
+    recall,
+    remember,
+    serve,
+    tokens,
+    train,
+)
 from foveate.cli.problems import FAILED, complain
 from foveate.errors import FoveateError
 
@@ -49,7 +62,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"foveate {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (read, tokens, models, data, eval, train, finetune, serve):
+    for command in (
+        read,
+        batch,
+        tokens,
+        models,
+        data,
+        eval,
+        train,
+        finetune,
+        remember,
+        recall,
+        memory,
+        serve,
+    ):
         command.add_parser(commands)
     return parser
 

@@ -4,7 +4,7 @@ store.py      `OpticalMemory`, the room's door   records.py   what it gives back
 index.py      the SQLite file   blobs.py   files beside it   change.py   both together   rows.py, settings.py
 paging.py     text and files to pages   vision.py   vision tokens, packed, and read without pixels
 recall.py     reading, and reading back   find.py   the index of what was read   gist.py   keywords
-fading.py     schedules, and how pages go down by them   merging.py   old pages on one
+schedule.py   when pages fade   fading.py   how they do   merging.py   several old pages on one
 context.py    what fits into a budget   sizes.py   what it all takes   picture.py   pages as they fade
 """
 
@@ -14,7 +14,8 @@ from foveate.memory.records import Entry, Found, MemoryPage, Recalled, Sizes
 
 if TYPE_CHECKING:
     from foveate.memory.context import Context
-    from foveate.memory.fading import Faded, Schedule
+    from foveate.memory.fading import Faded
+    from foveate.memory.schedule import Schedule
     from foveate.memory.store import OpticalMemory
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
     "Schedule",
     "Sizes",
 ]
-_HOMES = {"Context": "context", "Faded": "fading", "OpticalMemory": "store", "Schedule": "fading"}
+_HOMES = {"Context": "context", "Faded": "fading", "OpticalMemory": "store", "Schedule": "schedule"}
 
 
 def __getattr__(name: str) -> Any:

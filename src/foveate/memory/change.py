@@ -9,6 +9,7 @@ from typing import Any
 from foveate.memory import find
 from foveate.memory.blobs import Blobs
 from foveate.memory.paging import Draft
+from foveate.memory.records import Sheet
 
 
 class Change:
@@ -35,6 +36,18 @@ class Change:
             find.remove(self.connection, sheet, row[0])
             self.connection.execute("DELETE FROM readings WHERE sheet = ?", (sheet,))
         self.connection.execute("UPDATE sheets SET read = 0 WHERE id = ?", (sheet,))
+
+    def unchanged(self, sheet: Sheet) -> bool:
+        """Whether a sheet is as it was seen: nobody has faded, merged or pinned it meanwhile."""
+        row = self.connection.execute(
+            "SELECT mode, image, pinned FROM sheets WHERE id = ?", (sheet.number,)
+        ).fetchone()
+        return bool(row == (sheet.mode, sheet.image, sheet.pinned))
+
+    def drop_text(self, sheet: int, keep_text: str) -> None:
+        """Lets the original text of a sheet's pages go, unless the store keeps it always."""
+        if keep_text != "always":
+            self.connection.execute("UPDATE pages SET text = NULL WHERE sheet = ?", (sheet,))
 
     def delete_sheet(self, sheet: int) -> None:
         """Takes a sheet out, with its blobs and its reading; its pages are gone."""

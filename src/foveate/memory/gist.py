@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 COUNT = 12
-_WORD = re.compile(r"[^\W_](?:[\w'’.-]*[^\W_])?")
+_WORD = re.compile(r"[^\W_](?:(?:[\w'’.-]|(?<=\d),(?=\d))*[^\W_])?")
 _LOWER = re.compile(r"[^\W\d_]+")
 
 

@@ -116,7 +116,7 @@ def _from_tokens(memory: OpticalMemory, sheets: Sequence[Sheet]) -> Iterator[tup
                 tokens = vision.unpack(content)
                 yield vision.Ready(sheet, tokens, sheet.mode, sheet.width, sheet.height)
 
-    yield from vision.read(_whole_reader(memory), ready(), _options(memory, sheets[0].mode))
+    yield from vision.read(whole_reader(memory), ready(), _options(memory, sheets[0].mode))
 
 
 def _from_pixels(memory: OpticalMemory, sheets: Sequence[Sheet], mode: str) -> Iterator[tuple[Sheet, Page]]:
@@ -152,7 +152,7 @@ def encode_pending(memory: OpticalMemory, kind: str | None, entry: int | None = 
     kind = kind or memory.settings["vision"]
     if kind not in ("bf16", "int8"):
         raise OptionError(f"vision tokens are kept as bf16 or int8, not as {kind!r}: choose one of them")
-    reader, count = _whole_reader(memory), 0
+    reader, count = whole_reader(memory), 0
     network = _network(memory)
     where = "AND s.image IS NOT NULL AND (s.vision IS NULL OR s.vision_kind <> ? OR s.encoder IS NOT ?)"
     values: tuple[Any, ...] = (kind, network)
@@ -304,7 +304,7 @@ def _options(memory: OpticalMemory, mode: str) -> Options:
     return Options(mode=mode, prompt=memory.settings["prompt"], retries=0)
 
 
-def _whole_reader(memory: OpticalMemory) -> Reader:
+def whole_reader(memory: OpticalMemory) -> Reader:
     """The reader, with its network. Raises `OptionError` for one that has none."""
     reader: Any = memory.reader
     if not hasattr(reader, "model"):

@@ -24,9 +24,13 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def settle(index: Index, style: Style | None, **others: str | None) -> dict[str, Any]:
+def settle(index: Index, style: Style | str | None, **others: str | None) -> dict[str, Any]:
     """The settings of a store; those that are asked for where it has none yet. Raises `OptionError`."""
     asked = _checked({name: value for name, value in others.items() if value is not None})
+    if isinstance(style, str):
+        from foveate.pages.render import styles
+
+        style = styles.get(style, None if asked.get("mode", AUTO) == AUTO else asked["mode"])
     if style is not None:
         asked["style"] = json.loads(json.dumps(asdict(style)))
     found = _read(index)

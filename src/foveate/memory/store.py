@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from foveate.document import Page
     from foveate.engine.reader import Options
     from foveate.memory.context import Context
-    from foveate.memory.fading import Faded, Schedule
+    from foveate.memory.fading import Faded
+    from foveate.memory.schedule import Schedule
     from foveate.pages.render import Style
     from foveate.pages.source import Source
     from foveate.pages.tokenizer import Tokenizer
@@ -67,7 +68,7 @@ class OpticalMemory:
         path: str | Path,
         reader: PageReader | Callable[[], PageReader] | None = None,
         *,
-        style: Style | None = None,
+        style: Style | str | None = None,
         mode: str | None = None,
         prompt: str | None = None,
         vision: Vision | None = None,
@@ -79,10 +80,12 @@ class OpticalMemory:
 
         `reader` is a `Reader`, or a function that makes one when it is first needed; without it pages can be
         added and looked at, not read. The other settings belong to the store and are fixed when it is made:
-        `style` of the pages that text is set on (1024 x 1024 pixels of 14-pixel type); `mode` of new pages
-        ("auto"); `prompt` they are read with ("text"); `vision`, how vision tokens are kept: "none", "bf16",
-        "int8"; `keep_text`, how long the original text of turns is kept: "sharp", until its page fades;
-        "always", "never".
+
+        - `style` of the pages that text is set on, or the name or file of one (1024 x 1024 pixels, type of 14);
+        - `mode` of new pages ("auto"); `prompt` that they are read with ("text");
+        - `vision`, how vision tokens are kept: "none", "bf16" or "int8";
+        - `keep_text`, how long the original text is kept: "sharp", until its page fades; "always"; "never".
+
         `index` "now": pages are read when they are added; "later": when `read_pending` is called.
 
         Raises `SourceNotFound` when there is no store and `create` is false, `CorruptSource`, `OptionError`.
@@ -378,6 +381,11 @@ class OpticalMemory:
         number = self.page(page).sheet
         return None if number is None else self.sheet(number)
 
+    def pages_of(self, sheet: Sheet) -> list[MemoryPage]:
+        """The pages on a sheet."""
+        query = rows.PAGE + "WHERE p.sheet = ? ORDER BY p.entry, p.entry_page"
+        return [rows.page(row) for row in self._rows(query, sheet.number)]
+
     def image(self, page: int) -> Image.Image:
         """The picture of a page as it is now; old pages may share one. Raises `OptionError` without one."""
         for _ in range(TRIES):
@@ -397,6 +405,19 @@ class OpticalMemory:
         digest = sheet.vision if vision else sheet.image
         assert digest is not None
         return self.blobs.get(digest)
+
+    @property
+    def last_entry(self) -> int:
+        """The newest entry's number. Raises `OptionError` in an empty store."""
+        number = self._rows("SELECT max(id) FROM entries WHERE whole")[0][0]
+        if number is None:
+            raise OptionError(f"{self.path} holds nothing yet: foveate remember adds files")
+        return int(number)
+
+    @property
+    def newest(self) -> float:
+        """The newest entry's time; 0 in an empty store."""
+        return float(self._rows("SELECT coalesce(max(time), 0) FROM entries WHERE whole")[0][0])
 
     def entries_of(self, sheet: Sheet) -> tuple[int, ...]:
         """The entries whose pages are on a sheet."""
