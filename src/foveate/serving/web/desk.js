@@ -64,7 +64,11 @@ export class Desk {
     if (this.about.limits.tokens) $("max-tokens").max = this.about.limits.tokens;
     this.source.addEventListener("taken", () => this.begin());
     this.source.addEventListener("change", () => this.looked());
-    this.source.addEventListener("problem", (event) => this.complain(event.detail, () => this.source.look()));
+    this.source.addEventListener("problem", (event) => {
+      this.complain(event.detail, () => this.source.look());
+      this.draw();
+      this.price();
+    });
     $("read-form").addEventListener("submit", (event) => {
       event.preventDefault();
       if (!$("read").disabled) this.read();
@@ -103,7 +107,7 @@ export class Desk {
     priceModes(this.about.modes, known);
     $("read").disabled = !source.ready || this.busy;
     if (!source.file) $("cost").textContent = "Take a page to see what it would cost.";
-    else if (!known.length) $("cost").textContent = source.locked ? "Locked: it asks for its password." : source.numbers.length || !$("problem").childElementCount ? "Looking at it…" : "";
+    else if (!known.length) $("cost").textContent = source.locked ? "Locked: it asks for its password." : source.busy ? "Looking at it…" : "";
     else $("cost").replaceChildren(...this.costWords(known));
   }
 
@@ -148,7 +152,9 @@ export class Desk {
     reading.addEventListener("change", (event) => this.heard(event.detail));
     this.draw();
     announce(`Reading ${reading.name}, ${modeName(reading.asked.mode)} mode.`);
-    $("stop").focus();
+    $("stop").focus({ preventScroll: true });
+    // Where one column holds all, the page and its text are further down.
+    if (matchMedia("(max-width: 1100px)").matches) $("paper").scrollIntoView({ block: "start" });
     await reading.run(this.source.file);
     if (this.reading === reading) this.ended();
     if (reading.done.length) await keep(reading.record());
@@ -174,8 +180,7 @@ export class Desk {
   ended() {
     const { reading } = this;
     if (reading.problem) {
-      const retry = reading.problem.status === 401 ? null : () => this.read();
-      this.complain(reading.problem, retry);
+      this.complain(reading.problem, () => this.read());
     } else announce(reading.stopped ? "Stopped." : `${reading.name} is read.`);
     const held = document.activeElement === $("stop") || document.activeElement === document.body;
     this.draw();
@@ -203,7 +208,8 @@ export class Desk {
     const words = problem instanceof Problem ? problem.message : "Something on this page went wrong: load it again.";
     if (!(problem instanceof Problem)) console.error(problem);
     $("problem").append(make("p", {}, make("strong", { textContent: titleOf(problem) }), words));
-    if (again && !this.source.locked) $("problem").append(this.againButton(problem, again));
+    const passing = [0, 408, 429].includes(problem.status) || problem.status >= 500;
+    if (again && passing) $("problem").append(this.againButton(problem, again));
   }
 
   againButton(problem, again) {
@@ -257,6 +263,7 @@ export class Desk {
     for (const button of document.querySelectorAll("[data-save]")) {
       button.addEventListener("click", () => this.save(button.dataset.save));
     }
+    $("full").addEventListener("change", () => $("sheet").classList.toggle("full", $("full").checked));
     $("copy").addEventListener("click", () => this.copy());
     $("show-doubts").addEventListener("change", () => this.draw());
     addEventListener("resize", settled(150, () => this.draw()));
@@ -296,7 +303,7 @@ export class Desk {
   draw() {
     const { reading, page } = this;
     const any = Boolean(page) || this.numbers.length > 0;
-    show($("welcome"), !this.source.file && !reading);
+    show($("welcome"), !reading && !any && !this.source.busy && !this.source.locked);
     show($("paper"), any);
     show($("answer"), any);
     show($("stop"), this.busy);

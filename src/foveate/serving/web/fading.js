@@ -46,6 +46,7 @@ export class Fading {
       event.preventDefault();
       this.readBack();
     });
+    $("fade-full").addEventListener("change", () => $("memory-sheet").classList.toggle("full", $("fade-full").checked));
     $("fade-stop").addEventListener("click", () => this.reading?.abort());
     this.sample(this.about.fade.samples[0], false);
     size();
@@ -246,6 +247,9 @@ export class Fading {
       return row;
     });
     $("ledger").tBodies[0].replaceChildren(...rows);
+    const dear = this.page && this.about.fade.modes.filter((mode) => this.tokens(mode) > this.page.text_tokens);
+    $("ledger-note").textContent = dear?.length ? `Below 1 × a page costs more than its text: here in ${
+      dear.map(modeName).join(", ")}. Set smaller type and write more.` : "";
   }
 
   complain(problem, again = null) {

@@ -27,7 +27,7 @@ export function chooseMode(name) {
 /** Writes on every card what the pages would cost; without pages, what a page costs as a rule. */
 export function priceModes(modes, pages) {
   const auto = cardOf("auto");
-  auto.querySelector(".mode-cost").textContent = pages.length ? autoWords(pages) : "the cheapest that loses nothing";
+  auto.querySelector(".mode-cost").textContent = pages.length ? autoWords(pages) : "cheapest without loss";
   for (const mode of modes) {
     const where = cardOf(mode.name);
     const costs = pages.map((page) => page.costs[mode.name]);

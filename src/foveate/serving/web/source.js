@@ -16,7 +16,7 @@ export class Source extends EventTarget {
 
   clear() {
     this.looking?.abort();
-    Object.assign(this, { file: null, count: 0, numbers: [], pages: new Map(), ready: false, locked: false });
+    Object.assign(this, { file: null, count: 0, numbers: [], pages: new Map(), ready: false, locked: false, busy: false });
   }
 
   /** Pages that were looked at, in the order asked for. */
@@ -55,7 +55,7 @@ export class Source extends EventTarget {
     if (!this.file) return;
     this.looking?.abort();
     const looking = (this.looking = new AbortController());
-    Object.assign(this, { numbers: [], ready: false, locked: false });
+    Object.assign(this, { numbers: [], ready: false, locked: false, busy: true });
     this.pages = new Map();
     $("pages-problem").textContent = "";
     try {
@@ -65,7 +65,7 @@ export class Source extends EventTarget {
       }
       const body = form({ file: this.file, pages: this.range, password: this.password, dpi: $("dpi").value });
       for await (const event of events("look", body, looking.signal)) this.see(event);
-      this.ready = this.known.length > 0;
+      Object.assign(this, { busy: false, ready: this.known.length > 0 });
       this.changed();
     } catch (error) {
       if (!looking.signal.aborted) this.fail(error);
@@ -82,12 +82,14 @@ export class Source extends EventTarget {
   }
 
   fail(error) {
+    this.busy = false;
     const range = error.kind === "bad_pages";
     this.locked = error.kind === "password_needed";
     this.draw();
     if (range) $("pages-problem").textContent = error.message;
     if (this.locked) $("password").focus();
     this.changed();
+    if (this.locked && !this.password) return; // the field that asks for it says enough
     if (!range) this.dispatchEvent(new CustomEvent("problem", { detail: error }));
   }
 
