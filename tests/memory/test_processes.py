@@ -124,7 +124,11 @@ def test_killed_at_twenty_moments_of_fading_nothing_is_lost_or_twice(tmp_path: P
     order = ["tiny", "keywords", "gone"]
     for _ in range(20):
         process = start("fade", store, 8)
-        threading.Event().wait(dice.uniform(1.5, 4.0))
+        assert process.stdout is not None
+        for _ in range(dice.randint(1, 40)):
+            if not process.stdout.readline():
+                break
+        threading.Event().wait(dice.uniform(0, 0.06))  # at any moment of the changes after that
         process.send_signal(signal.SIGKILL)
         process.communicate()
         with OpticalMemory(store) as memory:

@@ -4,9 +4,12 @@ Each line on standard output is an acknowledgement: what it names was in the sto
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from foveate.memory import OpticalMemory
+from foveate.memory.change import Change
 from foveate.pages.render import Style
 from tests.memory.conftest import Script
 
@@ -23,13 +26,21 @@ def write(path: Path, name: str, count: int) -> None:
 
 
 def fade(path: Path, rounds: int) -> None:
-    """Everything down to nothing, a little more each time."""
+    """Everything down to nothing, a little more each time. Says of each change that it is made."""
     script = Script(fallback="Ostrander met Ada at Harrowgate in 1871")
     with OpticalMemory(path, script, style=STYLE, index="now") as memory:
+        changing = memory.changing
+
+        @contextmanager
+        def told() -> Iterator[Change]:
+            with changing() as change:
+                yield change
+            print("changed", flush=True)
+
+        memory.changing = told  # type: ignore[method-assign]
         start = memory.sizes().tokens
         for number in range(1, rounds + 1):
             memory.fade(str(start * (rounds - number) // rounds))
-            print(f"faded {number}", flush=True)
 
 
 def read(path: Path, count: int) -> None:

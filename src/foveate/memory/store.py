@@ -81,7 +81,7 @@ class OpticalMemory:
         `reader` is a `Reader`, or a function that makes one when it is first needed; without it pages can be
         added and looked at, not read. The other settings belong to the store and are fixed when it is made:
 
-        - `style` of the pages that text is set on, or the name or file of one (1024 x 1024 pixels, type of 14);
+        - `style` of the pages that text is set on, or its name or file (1024 x 1024 pixels, 14-pixel type);
         - `mode` of new pages ("auto"); `prompt` that they are read with ("text");
         - `vision`, how vision tokens are kept: "none", "bf16" or "int8";
         - `keep_text`, how long the original text is kept: "sharp", until its page fades; "always"; "never".
