@@ -23,6 +23,7 @@ from foveate.engine import engine as engine_module
 from foveate.engine.reader import Reader
 from foveate.model.source import ASSETS
 from foveate.pages.tokenizer import Tokenizer
+from foveate.serving import drawing as drawing
 from foveate.serving.app import create_app
 from foveate.serving.service import Service
 from foveate.serving.settings import Settings
@@ -163,3 +164,22 @@ def wait_for(true: Callable[[], bool], seconds: float = 20) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.01)
+
+
+def refused(answer: Any, status: int, code: str) -> str:
+    """The message of an honest refusal."""
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert error["code"] == code and error["request_id"] == answer.headers["x-request-id"]
+    assert "/work/" not in error["message"], "our paths are nobody's business"
+    return str(error["message"])
+
+
+def chat(server: Live, *parts: dict[str, Any], **fields: Any) -> Any:
+    body = {"messages": [{"role": "user", "content": list(parts)}], "mode": "tiny", **fields}
+    with server.client() as client:
+        return client.post("/v1/chat/completions", json=body)
+
+
+def image(url: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}}

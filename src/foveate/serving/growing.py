@@ -24,8 +24,8 @@ class GrowingMarkdown:
     formulas and markup wait until they are whole.
     """
 
-    def __init__(self, prompt: str, every: float = EVERY) -> None:
-        self._prompt, self._every = prompt, every
+    def __init__(self, prompt: str) -> None:
+        self._prompt = prompt
         self._raw: list[str] = []
         self._before = self._given = ""
         self._due = 0.0
@@ -40,7 +40,7 @@ class GrowingMarkdown:
         common = _common(self._before, rendered)
         self._before = rendered
         ended = time.monotonic()
-        self._due = ended + max(self._every, COST * (ended - now))
+        self._due = ended + max(EVERY, COST * (ended - now))
         return self._give(common) if common.startswith(self._given) else ""
 
     def end(self, page: Page) -> str:
@@ -141,8 +141,9 @@ def whole(document: Document, format: str) -> str:
 
 def _settled(raw: str) -> str:
     """The text up to where something begins that has not ended yet."""
-    found = _OPEN.search(raw)
-    return raw[: found.start()] if found else raw
+    while found := _OPEN.search(raw):  # what is left may now have something open that ended behind the cut
+        raw = raw[: found.start()]
+    return raw
 
 
 def _common(one: str, other: str) -> str:

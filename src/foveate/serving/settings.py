@@ -35,7 +35,7 @@ class Settings:
     keep_hours: float = 24.0  # of a finished job's result, and of an uploaded file
 
     drawing_processes: int = 2
-    drawing_seconds: float = 60.0  # for one page
+    drawing_seconds: float = 30.0  # for one page
     drawing_bytes: int = 4 << 30  # of memory for one drawing process
 
     allow_urls: bool = False  # fetch http(s) pictures that a request names; private addresses never

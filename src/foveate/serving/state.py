@@ -1,6 +1,7 @@
 """What the routes share: it hangs on the application, and each request finds it there."""
 
-from contextlib import AbstractAsyncContextManager
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from foveate.serving.jobs import Jobs
 from foveate.serving.keys import ANYBODY, Asker
 from foveate.serving.service import Service
 from foveate.serving.settings import Settings
+from foveate.serving.streams import unless_gone
 from foveate.serving.uploads import Folder
 
 
@@ -39,9 +41,15 @@ class Desk:
         found: str = self.request.state.request_id
         return found
 
-    def place(self) -> AbstractAsyncContextManager[None]:
-        """A place in work, as a context; see `Gate.place`."""
-        return self.service.gate.place(self.asker.name, bool(self.settings.keys))
+    @contextlib.asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """A place in work; who leaves while waiting gives up the place in the queue. See `Gate.place`."""
+        place = self.service.gate.place(self.asker.name, bool(self.settings.keys))
+        await unless_gone(self.request.receive, place.__aenter__())
+        try:
+            yield
+        finally:
+            await place.__aexit__(None, None, None)
 
     def note(self, **numbers: object) -> None:
         """Puts numbers into the request's line in the log."""
