@@ -149,6 +149,8 @@ def test_about(server: Live) -> None:
     assert [mode["name"] for mode in about["modes"]] == list(MODES)
     assert about["limits"] == {"bytes": 1_000_000, "pages": 5, "tokens": None}
     assert about["fade"]["modes"] == ["large", "base", "small", "tiny"]
+    assert about["fade"]["costs"] == {"large": 400, "base": 256, "small": 100, "tiny": 64}
+    assert about["fade"]["sides"] == {"large": 1280, "base": 1024, "small": 640, "tiny": 512}
     assert all(sample["text"] for sample in about["fade"]["samples"])
 
 
@@ -250,14 +252,13 @@ def test_a_document_of_the_history_is_written_anew(server: Live) -> None:
 def test_text_becomes_pages(server: Live) -> None:
     pytest.importorskip("uharfbuzz")
     text = "One two three. " * 60
-    answer = post(server, "render", text=text, size="90").json()
-    assert len(answer["pages"]) > 1 and answer["more"] is False
+    answer = post(server, "render", text=text, size="90", page="2").json()
+    assert [page["number"] for page in answer["pages"]] == [1, 2] and answer["shown"] == 2
+    assert answer["more"] is False
     assert " ".join(" ".join(page["text"] for page in answer["pages"]).split()) == text.strip()
-    page = answer["pages"][0]
-    assert page["costs"] == {"large": 400, "base": 256, "small": 100, "tiny": 64}
-    assert page["sides"] == {"large": 1280, "base": 1024, "small": 640, "tiny": 512}
-    assert page["text_tokens"] > 20 and page["pictures"]["tiny"].startswith("data:image/png;base64,")
-    assert post(server, "render", text=text * 20, size="90").json()["more"] is True
+    assert answer["pages"][0]["text_tokens"] > 20 and answer["pages"][0]["missing"] == 0
+    assert set(answer["pictures"]) == {"large", "base", "small", "tiny"}
+    assert answer["pictures"]["tiny"].startswith("data:image/png;base64,")
     assert post(server, "render", text="x" * 20_001).status_code == 400
     assert post(server, "render", text="x", size="3").status_code == 400
 

@@ -32,11 +32,11 @@ class Script:
     ids: list[int]
     unsure: int
     seconds: float = 0.0  # that each step takes
-    stalled: threading.Event | None = None  # steps wait for it from the tenth token on
+    stalled: threading.Event | None = None  # steps wait for it from the 60th token on
 
     def choose(self, logits: Tensor, histories: Sequence[Sequence[int]], *_: Any) -> tuple[Tensor, Tensor]:
         """In place of `foveate.engine.sampling.choose`."""
-        if self.stalled is not None and any(len(history) >= 10 for history in histories):
+        if self.stalled is not None and any(len(history) >= 60 for history in histories):
             self.stalled.wait(20)
         if self.seconds:
             time.sleep(self.seconds)

@@ -57,14 +57,27 @@ def about() -> dict[str, Any]:
         {"title": title, "size": size, "text": (_SAMPLES / file).read_text(encoding="utf-8").strip()}
         for title, size, file in _TEXTS
     ]
-    return {"modes": AGES, "side": SIDE, "samples": samples}
+    layouts = {mode: MODES[mode].layout(SIDE, SIDE) for mode in AGES}
+    return {
+        "modes": AGES,
+        "side": SIDE,
+        "costs": {mode: layout.vision_tokens for mode, layout in layouts.items()},
+        "sides": {mode: layout.side for mode, layout in layouts.items()},
+        "samples": samples,
+    }
 
 
-def rendered(form: TextForm, tokenizer: Tokenizer) -> dict[str, Any]:
-    """The pages of a text: their words, and how every age sees them."""
+def rendered(form: FadeForm, tokenizer: Tokenizer) -> dict[str, Any]:
+    """The pages of a text, and how every age sees one of them: the one that is meant, or else the last."""
     pages = _render(form, MOST_PAGES + 1)
-    shown = [_page(page, tokenizer) for page in pages[:MOST_PAGES]]
-    return {"pages": shown, "more": len(pages) > MOST_PAGES}
+    shown = pages[:MOST_PAGES][: form.page][-1]
+    image = shown.image.convert("RGB")
+    return {
+        "pages": [_page(page, tokenizer) for page in pages[:MOST_PAGES]],
+        "more": len(pages) > MOST_PAGES,
+        "shown": shown.number,
+        "pictures": {mode: web_view.seen_picture(make_views(image, MODES[mode]).whole) for mode in AGES},
+    }
 
 
 def page_image(form: FadeForm) -> BytesIO:
@@ -147,14 +160,9 @@ def _render(form: TextForm, most: int) -> "list[RenderedPage]":
 
 
 def _page(page: "RenderedPage", tokenizer: Tokenizer) -> dict[str, Any]:
-    image = page.image.convert("RGB")
-    layouts = {mode: MODES[mode].layout(SIDE, SIDE) for mode in AGES}
     return {
         "number": page.number,
         "text": page.text,
         "text_tokens": len(tokenizer.encode(page.text)),
         "missing": len(page.missing),
-        "costs": {mode: layout.vision_tokens for mode, layout in layouts.items()},
-        "sides": {mode: layout.side for mode, layout in layouts.items()},
-        "pictures": {mode: web_view.seen_picture(make_views(image, MODES[mode]).whole) for mode in AGES},
     }

@@ -333,8 +333,8 @@ def _written(document: Document) -> dict[str, Any]:
 
 
 @router.post("/v1/page/render")
-async def render(desk: AtDesk, form: Annotated[web_fading.TextForm, Form()]) -> JSONResponse:
-    """Text as pages, each as every age sees it."""
+async def render(desk: AtDesk, form: Annotated[web_fading.FadeForm, Form()]) -> JSONResponse:
+    """Text as pages, and one of them as every age sees it."""
     async with desk.place():
         return JSONResponse(await run_in_threadpool(web_fading.rendered, form, desk.service.reader.tokenizer))
 

@@ -206,7 +206,9 @@ def seen_picture(whole: Tensor) -> str:
     pixels = (whole.float() * 127.5 + 127.5).round().clamp(0, 255).byte()
     image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
     grey = image.convert("L")
-    return _data_url(grey if grey.convert("RGB").tobytes() == image.tobytes() else image, "PNG")
+    return _data_url(
+        grey if grey.convert("RGB").tobytes() == image.tobytes() else image, "PNG", compress_level=3
+    )
 
 
 def _data_url(image: Image.Image, kind: str, **options: Any) -> str:

@@ -329,7 +329,7 @@ export class Desk {
   drawText(page) {
     const blocks = page?.blocks ?? [];
     const way = view();
-    $("answer").setAttribute("aria-busy", String(page?.state === "reading"));
+    $("answer").setAttribute("aria-busy", String(this.busy && ["waiting", "reading"].includes(page?.state)));
     $("answer-empty").textContent = emptyWords(page);
     show($("answer-empty"), !blocks.length && !page?.problem && way !== "html");
     show($("blocks"), way === "words");

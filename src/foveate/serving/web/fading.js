@@ -66,8 +66,7 @@ export class Fading {
 
   turn(step) {
     this.shown = Math.min(Math.max(this.shown + step, 0), this.pages.length - 1);
-    this.forget();
-    this.drawAll();
+    this.render();
   }
 
   /** What was read back belongs to another page or another text. */
@@ -95,11 +94,10 @@ export class Fading {
       return;
     }
     try {
-      const body = form({ text, size: $("type-size").value });
+      const body = form({ text, size: $("type-size").value, page: this.shown + 1 });
       const answer = await json("render", { method: "POST", body, signal: rendering.signal });
       this.pages = answer.pages;
-      this.more = answer.more;
-      this.shown = Math.min(this.shown, this.pages.length - 1);
+      Object.assign(this, { more: answer.more, pictures: answer.pictures, shown: answer.shown - 1 });
     } catch (error) {
       if (rendering.signal.aborted) return;
       this.pages = [];
@@ -162,7 +160,7 @@ export class Fading {
     $("fade").textContent = this.reading ? "Reading back…" : "Read back at every age";
     show($("fade-stop"), Boolean(this.reading));
     $("fade-cost").textContent = page ? `${plural(pages.length, "page")}${this.more ? " (the rest is left out)" : ""}: ${
-      plural(page.text_tokens, "text token")} on this one` : "";
+      plural(page.text_tokens, "text token")} on this one${page.missing ? `, ${plural(page.missing, "character")} without a font` : ""}` : "";
     [...$("age-marks").children].forEach((mark, index) => {
       mark.querySelector("small").textContent = this.tokenWords(this.ages[index]);
     });
@@ -173,7 +171,7 @@ export class Fading {
   tokens(age) {
     if (age === "gone") return 0;
     if (!this.page) return null;
-    return age === "text" ? this.page.text_tokens : this.page.costs[age];
+    return age === "text" ? this.page.text_tokens : this.about.fade.costs[age];
   }
 
   tokenWords(age) {
@@ -205,16 +203,17 @@ export class Fading {
 
   /** The picture at its size of that age, stretched to the same room: what is lost is lost to the eye too. */
   drawPicture(room, page, age) {
-    const source = page.pictures[age];
+    const source = this.pictures[age];
     const known = room.querySelector("img");
+    const side = this.about.fade.sides[age];
     const words = `Page ${page.number} as ${modeName(age)} sees it`;
     if (known?.getAttribute("src") === source) return;
-    const image = make("img", { src: source, alt: words, width: page.sides[age], height: page.sides[age] });
+    const image = make("img", { src: source, alt: words, width: side, height: side });
     room.replaceChildren(image);
   }
 
   sideWords(age) {
-    const side = this.page?.sides[age];
+    const side = this.about.fade.sides[age];
     return side ? ` · ${side} × ${side} px` : "";
   }
 
