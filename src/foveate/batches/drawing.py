@@ -25,6 +25,7 @@ from foveate.batches.worker import NUMBER
 from foveate.errors import CorruptSource, InputError
 from foveate.pages.image import Limits, PageImage
 
+WORKER = (sys.executable, "-m", "foveate.batches.worker")
 MEMORY = 4 << 30  # bytes of address space that a process may take
 
 
@@ -144,7 +145,7 @@ class Drawing:
 
     def _begin(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "foveate.batches.worker", str(MEMORY)],
+            [*WORKER, str(MEMORY)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

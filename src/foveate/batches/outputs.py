@@ -7,14 +7,13 @@ tells when, where or in how many goes it was read.
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from foveate.batches.journal import DocumentRow, Journal
 from foveate.document import Document, Page
@@ -90,7 +89,8 @@ def whole(path: Path) -> Iterator[BinaryIO]:
         os.replace(partial, path)
         _sync(path.parent)
     except OSError as problem:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder is none, there is no such file either
+            partial.unlink(missing_ok=True)
         raise StorageError(
             f"{path} cannot be written ({problem.strerror or problem}): make room, then give the same "
             "command again; nothing is lost"
@@ -136,7 +136,7 @@ def _jsonl(journal: Journal, documents: list[DocumentRow], file: BinaryIO) -> No
 def _gzipped(journal: Journal, documents: list[DocumentRow], file: BinaryIO) -> None:
     # Without a name and a time, which its header would hold.
     with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-        _jsonl(journal, documents, io.BufferedWriter(packed))
+        _jsonl(journal, documents, cast(BinaryIO, packed))
 
 
 def dolma(journal: Journal, row: DocumentRow) -> dict[str, Any]:
