@@ -15,11 +15,13 @@ from foveate.cli import (
     data,
     eval,
     finetune,
+    mcp,
     memory,
     models,
     read,
     recall,
     remember,
+    render,
     serve,
     tokens,
     train,
@@ -74,7 +76,9 @@ def build_parser() -> argparse.ArgumentParser:
         remember,
         recall,
         memory,
+        render,
         serve,
+        mcp,
     ):
         command.add_parser(commands)
     return parser

@@ -4,6 +4,7 @@ import lzma
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from foveate.document import Box
 from foveate.errors import OptionError
-from foveate.pages.render import RenderedPage, Style, glyphs, render, setting, shaping
+from foveate.pages.render import RenderedPage, Style, glyphs, render, render_pages, setting, shaping
 
 pytestmark = pytest.mark.usefixtures("latin")
 ENGLISH = (
@@ -115,10 +116,83 @@ def test_a_dozen_languages_come_back(
 
 
 @pytest.mark.slow
-def test_every_language_of_the_corpus_comes_back(declarations: dict[str, tuple[str, str]]) -> None:
+@pytest.mark.parametrize("line_breaks", ["kept", "marked", "joined"])
+def test_every_language_of_the_corpus_comes_back(
+    line_breaks: Literal["kept", "marked", "joined"], declarations: dict[str, tuple[str, str]]
+) -> None:
     for code, (language, text) in declarations.items():
-        pages = render(text, replace(SMALL, language=language))
+        pages = render(text, replace(SMALL, language=language, line_breaks=line_breaks))
         assert said(pages, text) == squeezed(text), code
+
+
+CORPORA = ("de-modern", "de", "en-modern", "en", "es", "fr-modern", "fr", "it", "ja", "ru", "zh")
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_every_corpus_comes_back(name: str, shared: Path, needs: Callable[[str], None]) -> None:
+    with lzma.open(shared / "corpus" / f"{name}.txt.xz", "rt", encoding="utf-8") as file:
+        text = file.read(60_000)[-1500:].replace("\f", "\n")
+    needs(text)
+    for line_breaks in ("kept", "marked", "joined"):
+        style = replace(SMALL, language=name[:2], line_breaks=line_breaks, align="justified")
+        pages = render(text, style)
+        assert said(pages, text) == squeezed(text) and not any(page.missing for page in pages)
+
+
+BROKEN = "One line\n  and another  \n\nA new paragraph\r\nends here.\n\n"
+
+
+def test_marked_line_ends_run_on() -> None:
+    (page,) = render(BROKEN, replace(SMALL, line_breaks="marked"))
+    (block,) = page.blocks
+    assert " ".join(block.text.split()) == "One line ¶ and another ¶ ¶ A new paragraph ¶ ends here."
+    marks = [word.span[0] for word in page.words if word.text == "¶" and word.span]
+    assert [BROKEN[place:].lstrip(" ")[0] for place in marks] == ["\n", "\n", "\n", "\r"]
+    assert len(page.lines) == 2
+
+
+def test_joined_lines_part_at_empty_ones() -> None:
+    (page,) = render(BROKEN, replace(SMALL, line_breaks="joined"))
+    texts = [" ".join(block.text.split()) for block in page.blocks]
+    assert texts == ["One line and another", "A new paragraph ends here."]
+
+
+def test_marked_pages_are_full() -> None:
+    text = "Some words.\n" * 200
+    kept, marked = (render(text, replace(SMALL, line_breaks=how)) for how in ("kept", "marked"))
+    assert len(marked) < len(kept) / 2
+    for page in marked[:-1]:
+        assert all(line.box.x1 > SMALL.width - SMALL.margins[2] - 40 for line in page.lines)
+
+
+def test_marked_lines_of_hebrew_keep_their_directions(needs: Callable[[str], None]) -> None:
+    text = "שלום עולם\nplain English\n\nעוד שורה"
+    needs(text)
+    (page,) = render(text, replace(SMALL, line_breaks="marked"))
+    assert said([page], text) == squeezed(text)
+    assert page.lines[0].box.x1 > 280 and page.lines[1].box.x0 < 30
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n", "\f"])
+@pytest.mark.parametrize("line_breaks", ["kept", "marked", "joined"])
+def test_nothing_to_set_is_one_empty_page(
+    text: str, line_breaks: Literal["kept", "marked", "joined"]
+) -> None:
+    (page,) = render(text, replace(SMALL, line_breaks=line_breaks))
+    assert (grey(page) == 255).all() and page.span == (0, 0) and not page.lines
+
+
+def test_pages_come_one_by_one_and_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when other texts come between that would have everything forgotten."""
+    text = "\n\n".join(ENGLISH[n : n + 700] for n in range(0, 1400, 70))
+    whole = [page.image.tobytes() for page in render(text, SMALL)]
+    monkeypatch.setattr(shaping, "KEPT", 0)
+    monkeypatch.setattr(shaping.forget, "__defaults__", (0,))
+    one_by_one = []
+    for page in render_pages(text, SMALL):
+        one_by_one.append(page.image.tobytes())
+        render("other words between the pages " + str(page.number), replace(SMALL, size=17))
+    assert one_by_one == whole and len(whole) > 3
 
 
 def test_same_page_same_bytes_also_without_what_was_kept() -> None:

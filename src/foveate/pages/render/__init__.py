@@ -4,7 +4,8 @@
     for page in render(text, Style(size=12, columns=2)):
         page.image.save(f"{page.number}.png")
 
-style.py      how a page looks
+style.py      how a page looks          styles.py  styles with names, and their files
+cache.py      pages kept for the next time          pdf_file.py  pages as a PDF
 fonts.py      the installed fonts and what they cover
 breaking.py   where a line may end   bidi.py   which way it runs   shaping.py   text to glyphs
 content.py    text or Markdown to blocks   setting.py   a paragraph to lines   flow.py   blocks to columns
@@ -13,14 +14,18 @@ glyphs.py     glyphs to ink   page.py   the picture, its words, lines and blocks
 Needs uharfbuzz, and python-bidi for text from right to left: `pip install 'foveate[data]'`.
 """
 
+import threading
+from collections.abc import Iterator
+
 from foveate.pages.render import content, glyphs, shaping
 from foveate.pages.render.flow import pour
 from foveate.pages.render.page import RenderedBlock, RenderedLine, RenderedPage, RenderedWord, Span
-from foveate.pages.render.style import Align, Colour, Style
+from foveate.pages.render.style import Align, Colour, LineBreaks, Style
 
 __all__ = [
     "Align",
     "Colour",
+    "LineBreaks",
     "RenderedBlock",
     "RenderedLine",
     "RenderedPage",
@@ -28,7 +33,11 @@ __all__ = [
     "Span",
     "Style",
     "render",
+    "render_pages",
 ]
+
+_LOCK = threading.RLock()  # shapes and glyphs are kept for all, and are no good to two threads at once
+_unfinished = 0  # texts of which pages are still to come: what they were measured by must stay
 
 
 def render(text: str, style: Style | None = None, limit: int | None = None) -> list[RenderedPage]:
@@ -37,8 +46,41 @@ def render(text: str, style: Style | None = None, limit: int | None = None) -> l
     No character is lost or cut: each but white space and Markdown's signs stands on a page, or in its
     `missing` when no installed font has it. Raises `OptionError` where a character or a line does not fit.
     """
+    pages: list[RenderedPage] = []
+    if limit is None or limit > 0:
+        for page in render_pages(text, style):
+            pages.append(page)
+            if len(pages) == limit:
+                break
+    return pages
+
+
+def render_pages(text: str, style: Style | None = None) -> Iterator[RenderedPage]:
+    """As `render`, one page after the other: those of a long text are never all in memory."""
+    global _unfinished
     style = style or Style()
-    glyphs.forget()
-    shaping.forget()
-    blocks = content.markdown_blocks(text) if style.markdown else content.plain_blocks(text)
-    return [RenderedPage(sheet, style, text) for sheet in pour(blocks, style, text)[:limit]]
+    with _LOCK:
+        if not _unfinished:
+            glyphs.forget()
+            shaping.forget()
+        _unfinished += 1
+    try:
+        sheets = pour(_blocks(text, style), style, text)
+        while True:
+            with _LOCK:
+                sheet = next(sheets, None)
+                page = None if sheet is None else RenderedPage(sheet, style, text)
+            if page is None:
+                return
+            yield page
+    finally:
+        with _LOCK:
+            _unfinished -= 1
+
+
+def _blocks(text: str, style: Style) -> list[content.Block]:
+    if style.markdown:
+        return content.markdown_blocks(text)
+    if style.line_breaks == "marked":
+        return content.marked_blocks(text, style.line_mark)
+    return content.joined_blocks(text) if style.line_breaks == "joined" else content.plain_blocks(text)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from foveate.pages.render import bidi
+
 BOLD, ITALIC, CODE = 1, 2, 4  # bits of a variant
 
 
@@ -73,6 +75,45 @@ def plain_blocks(text: str) -> list[Block]:
             blocks.append(Block("text", tuple(group)))
             group = []
     return blocks
+
+
+def joined_blocks(text: str) -> list[Block]:
+    """Lines run on; empty lines part the paragraphs, each a block."""
+    blocks: list[Block] = []
+    group: list[tuple[int, int]] = []
+    for start, end in [*_lines(text), (0, 0)]:
+        if text[start:end].strip():
+            group.append((start, end))
+        elif group:
+            blocks.append(Block("text", (Paragraph(_joined(text, group)),)))
+            group = []
+    return blocks
+
+
+def marked_blocks(text: str, mark: str) -> list[Block]:
+    """One paragraph: a mark stands where a line ended, twice for an empty line. A page is full that way.
+
+    The mark's place in the source is that of the line's end. Lines of which some runs from right to left have
+    directions of their own: they stay apart, each with its mark.
+    """
+    lines = list(_lines(text.rstrip()))
+    if not text.strip():
+        return []
+    apart = bidi.runs_right(text)
+    paragraphs: list[Paragraph] = []
+    words: list[str] = []
+    offsets: list[NDArray[np.int64]] = []
+    for number, (start, end) in enumerate(lines):
+        last = number + 1 == len(lines)
+        sign = "" if last else f" {mark} " if end > start else f"{mark} "
+        words += [text[start:end], sign]
+        offsets += [np.arange(start, end), np.full(len(sign), end)]
+        if apart or last:
+            content = Content("".join(words), np.concatenate(offsets)).strip()
+            if content.text:
+                paragraphs.append(Paragraph(content))
+            words, offsets = [], []
+    return [Block("text", tuple(paragraphs))]
 
 
 _LINE_END = re.compile("\r\n|[\n\r\x0b\f\x85\u2028\u2029]|\\Z")

@@ -64,9 +64,15 @@ class Flow:
         self._left = left
         self._top = max(top, small if style.header else 0)
         self._bottom = style.height - max(bottom, small if style.footer or style.page_numbers else 0)
-        self.sheets: list[Sheet] = []
+        self.sheets: list[Sheet] = []  # those that nobody took yet; the last is being filled
+        self._count = 0  # of all of them
         self._column = style.columns - 1  # full: the first band begins a page
         self._y = self._bottom
+
+    def take_full(self) -> list[Sheet]:
+        """The sheets that are done, but for the one that is being filled."""
+        full, self.sheets = self.sheets[:-1], self.sheets[-1:]
+        return full
 
     def finish(self) -> None:
         """End the last page, and begin it if nothing did."""
@@ -85,7 +91,8 @@ class Flow:
         if self._column >= self._style.columns or not self.sheets:
             self._column = 0
             self._close()
-            self.sheets.append(Sheet(self._style.first_page + len(self.sheets)))
+            self.sheets.append(Sheet(self._style.first_page + self._count))
+            self._count += 1
             self._furnish("header")
 
     def _close(self) -> None:
@@ -200,8 +207,8 @@ class Flow:
         sheet.placed.append(Placed(setting, 0, after, xs, baseline, sheet.lines - 1, block))
 
 
-def pour(blocks: Sequence[Block], style: Style, text: str) -> list[Sheet]:
-    """The pages that the blocks fill; one at least."""
+def pour(blocks: Sequence[Block], style: Style, text: str) -> Iterator[Sheet]:
+    """The pages that the blocks fill, as they fill; one at least."""
     common = "".join(char for char, _ in Counter(text).most_common() if char.isalpha())
     style = replace(style, fonts=stand_in(style.fonts, style.language, common))
     flow = Flow(style, rightwards=bidi.base_level(text[:2000]) == 0)
@@ -211,8 +218,9 @@ def pour(blocks: Sequence[Block], style: Style, text: str) -> list[Sheet]:
         extra = gap // 2 if block.level and before else 0
         flow.pour(block, gap + extra)
         before = block.kind
+        yield from flow.take_full()
     flow.finish()
-    return flow.sheets
+    yield from flow.sheets
 
 
 # A block's bands

@@ -6,6 +6,7 @@ begins with the families that were asked for and ends with every installed font.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -111,6 +112,20 @@ def families() -> dict[str, tuple[FontFile, ...]]:
     for font in installed():
         grouped.setdefault(font.family, []).append(font)
     return {family: tuple(fonts) for family, fonts in grouped.items()}
+
+
+@cache
+def fingerprint() -> str:
+    """Tells one set of installed fonts from another: other fonts may draw other pages."""
+    digest = hashlib.sha256()
+    for font in installed():
+        digest.update(f"{font.path}\0{font.index}\0{font.family}\0{_bytes_of(font.path)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _bytes_of(path: str) -> int:
+    return Path(path).stat().st_size
 
 
 class Face:

@@ -106,13 +106,18 @@ class Sheet:
 
 
 class RenderedPage:
-    """A page: its image, its text, and the places of both."""
+    """A page: its image, its text, and the places of both.
+
+    `missing`: characters that no installed font has, and their places in the source; their room is blank.
+    """
 
     def __init__(self, sheet: Sheet, style: Style, source: str) -> None:
         self.number = sheet.number
         self.style = style
         self._sheet = sheet
         self._source = source
+        # Now, since shapes may be forgotten before anybody asks.
+        self.missing = _missing(sheet.placed)
         self._pens, self._lines_of, self._words_of, self._first_words = _pens(sheet.placed)
         self._chosen, self._corners = glyphs.choose(self._pens, style.subpixel)
         self._keep_inside()
@@ -197,16 +202,6 @@ class RenderedPage:
         return tuple(found)
 
     @property
-    def missing(self) -> tuple[tuple[str, int], ...]:
-        """Characters that no installed font has, and their places in the source; their room is left blank."""
-        lost: dict[tuple[str, int], None] = {}
-        for placed in self._sheet.placed:
-            start, end = placed.characters
-            offsets = placed.setting.content.offsets
-            lost |= {(c, int(offsets[at])): None for c, at in placed.setting.missing if start <= at < end}
-        return tuple(lost)
-
-    @property
     def fonts(self) -> tuple[str, ...]:
         """The families that drew the page, in the order of their names."""
         used = {
@@ -215,6 +210,17 @@ class RenderedPage:
             for family in placed.setting.families[placed.first : placed.after]
         }
         return tuple(sorted(used - {""}))
+
+
+def _missing(placed: list[Placed]) -> tuple[tuple[str, int], ...]:
+    """Characters of these lines that no font has, and their places in the source."""
+    lost: dict[tuple[str, int], None] = {}
+    for line in placed:
+        if line.setting.missing:
+            start, end = line.characters
+            offsets = line.setting.content.offsets
+            lost |= {(c, int(offsets[at])): None for c, at in line.setting.missing if start <= at < end}
+    return tuple(lost)
 
 
 def _pens(
