@@ -221,9 +221,7 @@ def report(options: argparse.Namespace, work: Path) -> None:
         memory.append(book)
         texts = [page.text or "" for page in memory.pages()]
         tokens = sum(page.text_tokens for page in memory.pages())
-        print(
-            f"{name}: held-out book {options.book}, {len(texts)} pages of 1024 x 1024, type of {options.size:g} px"
-        )
+        print(f"{name}: held-out book {options.book}, {len(texts)} pages of 1024 x 1024, {options.size:g} px")
         print(f"{tokens:,} text tokens; {memory.sizes().text_bytes:,} bytes of text\n")
         loss = memory.sizes().vision_loss
         print("| kept as | tokens | ratio | precision | truncation | pooled embeddings | plain text |")

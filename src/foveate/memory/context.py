@@ -166,9 +166,7 @@ def build(
     taken: list[Piece] = []
     room, full = budget, False
     for pinned in (True, False):
-        for sheet in memory.sheets(newest_first=True):
-            if sheet.pinned != pinned:
-                continue
+        for sheet in memory.select_sheets("AND s.pinned = ?", (pinned,), newest_first=True):
             if full and not pinned:
                 break
             piece = builder.piece(sheet, modes.get(sheet.number))

@@ -19,6 +19,7 @@ from functools import lru_cache
 MOST = 512  # sheets looked at for each word of the query
 NEAR = 8  # misreadings tried for a word
 LOOKED_AT = 4096  # words of the vocabulary that are compared with one that was not read
+TRIED = 40  # places of a reading that a snippet may show
 PENALTY = 0.7  # of a word's weight, when it was found one letter away
 _WORD = re.compile(r"[^\W_]+")
 _ALONE = re.compile(
@@ -110,9 +111,9 @@ def _terms_of(word: str) -> tuple[str, ...]:
 def _window(places: Sequence[tuple[int, int]], length: int) -> int:
     """Where a stretch begins that holds the most words."""
     best, most = 0, -1
-    for begin, _ in places[:200]:
+    for begin, _ in places[:TRIED]:
         start = max(0, begin - length // 4)
-        count = sum(start <= one and end <= start + length for one, end in places)
+        count = sum(start <= one and end <= start + length for one, end in places[:TRIED])
         if count > most:
             best, most = start, count
     return best
