@@ -242,7 +242,19 @@ def test_a_document_of_the_history_is_written_anew(server: Live) -> None:
     with server.client() as client:
         again = client.post("/v1/page/write", json=done["document"])
         assert again.json() == {name: done[name] for name in ("document", "markdown", "html")}
-        for nonsense in ("", "[]", "{}", '{"schema": "foveate.document", "version": 1}', "[" * 100_000):
+        smuggled = json.dumps(done["document"]).replace('"source": "page.pdf"', '"source": "\\ud800"')
+        box = json.dumps(done["document"]).replace('"pixels": [', '"pixels": [NaN, ', 1)
+        seconds = re.sub('"seconds": [0-9.e-]+', '"seconds": NaN', json.dumps(done["document"]))
+        for nonsense in (
+            smuggled,
+            box,
+            seconds,
+            "",
+            "[]",
+            "{}",
+            '{"schema": "foveate.document", "version": 1}',
+            "[" * 100_000,
+        ):
             assert client.post("/v1/page/write", content=nonsense).status_code == 422, nonsense[:30]
 
 

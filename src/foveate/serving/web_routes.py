@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 
 from foveate.document import Document
 from foveate.engine.reader import Options
+from foveate.errors import CorruptSource, InputError
 from foveate.pages.prompts import PROMPTS, prompt_name
 from foveate.serving import web_fading, web_view
 from foveate.serving.drawing import Upload
@@ -178,7 +179,7 @@ async def _looked(desk: Desk, upload: Upload, count: int, numbers: list[int]) ->
     for number in numbers[:LOOKED_AT]:
         try:
             page = await desk.service.drawing.draw(upload, number)
-        except Exception:  # reading it will tell what is wrong with it
+        except InputError:  # reading it will tell what is wrong with it
             if len(numbers) == 1:
                 raise
             continue
@@ -322,7 +323,12 @@ _PAGE_FACTS = (
 async def write(request: Request) -> JSONResponse:
     """A document of the browser's history as Markdown and HTML."""
     document = Document.from_json(await request.body())
-    return JSONResponse(await run_in_threadpool(_written, document))
+    try:
+        return JSONResponse(await run_in_threadpool(_written, document))
+    except ValueError as problem:  # numbers that are none, halves of characters: JSON may smuggle them in
+        raise CorruptSource(
+            f"the document holds what no document can ({problem}): read it again"
+        ) from problem
 
 
 def _written(document: Document) -> dict[str, Any]:

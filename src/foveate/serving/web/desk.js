@@ -95,6 +95,7 @@ export class Desk {
 
   looked() {
     if (!this.source.file) this.begin();
+    else if (this.source.busy || this.source.ready) this.complain(null);
     this.shown = Math.min(this.shown, Math.max(0, this.numbers.length - 1));
     this.price();
     this.drawSoon();

@@ -16,7 +16,7 @@ export class Source extends EventTarget {
 
   clear() {
     this.looking?.abort();
-    Object.assign(this, { file: null, count: 0, numbers: [], pages: new Map(), ready: false, locked: false, busy: false });
+    Object.assign(this, { file: null, count: 0, numbers: [], pages: new Map(), ready: false, locked: false, busy: false, ranged: false });
   }
 
   /** Pages that were looked at, in the order asked for. */
@@ -64,7 +64,10 @@ export class Source extends EventTarget {
           "split it, or make its pictures smaller.", { status: 413 });
       }
       const body = form({ file: this.file, pages: this.range, password: this.password, dpi: $("dpi").value });
-      for await (const event of events("look", body, looking.signal)) this.see(event);
+      for await (const event of events("look", body, looking.signal)) {
+        if (looking.signal.aborted) return;
+        this.see(event);
+      }
       Object.assign(this, { busy: false, ready: this.known.length > 0 });
       this.changed();
     } catch (error) {
@@ -85,6 +88,7 @@ export class Source extends EventTarget {
     this.busy = false;
     const range = error.kind === "bad_pages";
     this.locked = error.kind === "password_needed";
+    this.ranged = error.kind === "too_large"; // so many pages that some must be chosen
     this.draw();
     if (range) $("pages-problem").textContent = error.message;
     if (this.locked) $("password").focus();
@@ -110,7 +114,7 @@ export class Source extends EventTarget {
     $("file-name").textContent = file.name;
     const size = this.known.length === 1 && count === 1 ? `, ${this.known[0].width} × ${this.known[0].height} pixels` : "";
     $("file-facts").textContent = bytes(file.size) + (count ? `, ${plural(count, "page")}` : "") + size;
-    show($("pages-field"), count > 1 || this.range !== "");
+    show($("pages-field"), count > 1 || this.range !== "" || this.ranged);
     show($("password-field"), this.locked || this.password !== "");
   }
 
