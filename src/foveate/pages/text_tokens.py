@@ -2,8 +2,8 @@
 
 The estimate is for accounting with models whose tokenizers are not published. It was fitted to the released
 DeepSeek-OCR tokenizer on texts of nine languages and on code: within 12 % for English, French, Russian,
-Chinese, Japanese and code, up to 20 % too low for German, Italian and Spanish, and lower for languages that are
-rare in a tokenizer's training. What is saved is rather understated.
+Chinese, Japanese and code, up to 20 % too low for German, Italian and Spanish, and lower for languages that
+are rare in a tokenizer's training. What is saved is rather understated.
 """
 
 from __future__ import annotations

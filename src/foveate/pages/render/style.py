@@ -33,8 +33,8 @@ class Style:
 
     A character that the `fonts` lack is drawn in another installed font; see `fonts.Typeface`.
     `line_breaks` are those of plain text: "kept", each line a paragraph; "marked", all of the text runs on
-    and `line_mark` stands where a line ended, so that pages are full (as in Glyph, arXiv:2510.17800); "joined",
-    lines that were cut to a width run on and empty lines part the paragraphs.
+    and `line_mark` stands where a line ended, so that pages are full (as in Glyph, arXiv:2510.17800);
+    "joined", lines that were cut to a width run on and empty lines part the paragraphs.
     """
 
     width: int = 640

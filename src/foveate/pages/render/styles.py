@@ -4,8 +4,8 @@
     styles.save(style, Path("my-style.toml"))
 
 A file is TOML, or JSON by its suffix: a field of `Style` a line. `base` names the style that it starts from,
-a length may be a number of pixels or text such as "9pt" or "210mm" at the style's dpi, a colour is "#rrggbb" or
-three numbers, one margin stands for all four:
+a length may be a number of pixels or text such as "9pt" or "210mm" at the style's dpi, a colour is "#rrggbb"
+or three numbers, one margin stands for all four:
 
     base = "readable"
     size = "9pt"
