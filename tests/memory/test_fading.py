@@ -136,6 +136,16 @@ def test_keywords_wait_for_a_reading(tmp_path: Path) -> None:
         assert "wait to be read" in str(report)
 
 
+def test_a_short_text_is_kept_while_its_page_is_dearer(remember: Callable[..., OpticalMemory]) -> None:
+    memory = remember(*SHORT, FULL)
+    memory.fade("packed@1t")
+    assert [page.text for page in memory.pages()[:4]] == list(SHORT)
+    (piece,) = [piece for piece in memory.context(1000, form="images") if 1 in piece.pages]
+    assert piece.kind == "text" and piece.tokens < 64
+    memory.fade("keywords@1t")
+    assert {page.text for page in memory.pages()[:4]} == {None}
+
+
 def test_the_text_is_kept_as_the_store_says(tmp_path: Path) -> None:
     with OpticalMemory(tmp_path / "always", keep_text="always") as memory:
         memory.append("For ever.")

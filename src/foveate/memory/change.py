@@ -44,10 +44,15 @@ class Change:
         ).fetchone()
         return bool(row == (sheet.mode, sheet.image, sheet.pinned))
 
-    def drop_text(self, sheet: int, keep_text: str) -> None:
-        """Lets the original text of a sheet's pages go, unless the store keeps it always."""
+    def drop_text(self, sheet: int, tokens: int, keep_text: str) -> None:
+        """Lets the original text of a faded sheet go once the sheet takes fewer tokens than the text did, so
+        that a short turn does not become dearer. A store that keeps text always keeps it."""
         if keep_text != "always":
-            self.connection.execute("UPDATE pages SET text = NULL WHERE sheet = ?", (sheet,))
+            self.connection.execute(
+                "UPDATE pages SET text = NULL WHERE sheet = :sheet AND :tokens < "
+                "(SELECT coalesce(sum(text_tokens), 0) FROM pages WHERE sheet = :sheet)",
+                {"sheet": sheet, "tokens": tokens},
+            )
 
     def delete_sheet(self, sheet: int) -> None:
         """Takes a sheet out, with its blobs and its reading; its pages are gone."""

@@ -108,7 +108,7 @@ def _to_picture(memory: OpticalMemory, sheet: Sheet, levels: list[str]) -> Sheet
     with memory.changing() as change:
         if not change.unchanged(sheet):
             return None
-        change.drop_text(sheet.number, memory.settings["keep_text"])
+        change.drop_text(sheet.number, new.vision_tokens, memory.settings["keep_text"])
         change.connection.execute("UPDATE sheets SET faded = 1 WHERE id = ?", (sheet.number,))
         if content is not None:
             change.unread(sheet.number)
@@ -139,6 +139,7 @@ def _to_keywords(memory: OpticalMemory, sheet: Sheet) -> str | None:
         if not change.unchanged(sheet):
             return ""
         change.unread(sheet.number)
+        change.drop_text(sheet.number, -1, memory.settings["keep_text"])
         change.release(sheet.image)
         change.release(sheet.vision)
         change.connection.execute(

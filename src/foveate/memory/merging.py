@@ -99,4 +99,6 @@ def _merge(memory: OpticalMemory, group: Sequence[Sheet]) -> bool:
                 "UPDATE pages SET sheet = ? WHERE sheet = ?", (cursor.lastrowid, sheet.number)
             )
             change.delete_sheet(sheet.number)
+        number = cursor.lastrowid or 0
+        change.drop_text(number, first.vision_tokens, memory.settings["keep_text"])
     return True

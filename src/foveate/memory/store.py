@@ -84,7 +84,8 @@ class OpticalMemory:
         - `style` of the pages that text is set on, or its name or file (1024 x 1024 pixels, 14-pixel type);
         - `mode` of new pages ("auto"); `prompt` that they are read with ("text");
         - `vision`, how vision tokens are kept: "none", "bf16" or "int8";
-        - `keep_text`, how long the original text is kept: "sharp", until its page fades; "always"; "never".
+        - `keep_text`, how long the original text is kept: "sharp", until its page has faded and takes fewer
+          tokens; "always"; "never".
 
         `index` "now": pages are read when they are added; "later": when `read_pending` is called.
 
