@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from foveate.model.attention import rotate
 from foveate.model.experts import Router
 from foveate.model.ocr import OCR
+from foveate.pages.mode import CELL
 from foveate.pages.tokenizer import Tokenizer
 
 Losses = dict[str, Tensor]
-BIN, BINS = 8, 128  # pixels of a place on the page along a side, and such places
+BIN, CELLS = 8, 16  # pixels of a place in a cell, and the most cells along a side
 
 
 class Teacher(nn.Module):
@@ -41,7 +42,7 @@ class Teacher(nn.Module):
         self.glance = Glance(config.sam.neck_channels)
         self.guided = [layer.self_attn for layer in model.decoder.layers]
         width, layers = config.decoder.hidden_size, config.decoder.num_hidden_layers
-        self.spot_heads = nn.ModuleList(nn.Linear(width, 2 * BINS) for _ in range(layers - 1))
+        self.spot_heads = nn.ModuleList(nn.Linear(width, 4 * CELLS) for _ in range(layers - 1))
 
     def told(self, batch: Batch, letters: Tensor) -> Tensor:
         """The tokens that say these letters, (B, H, W, D)."""
@@ -155,16 +156,20 @@ class Teacher(nn.Module):
                 hook.remove()
 
     def spotting(self, spots: Tensor, caught: dict[nn.Module, tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
-        """Loss of telling where the next token stands, in bins of 8 pixels, and the share of the last layer's
-        that are off by a bin at most in both directions."""
+        """Loss of telling where the next token stands: the cell's column and row, and the place in it in 8
+        pixels; and the share of the last layer's that name the cell and are off by a place at most.
+
+        Places inside the cell are asked for, not places on the page: those are what a cell is read by.
+        """
         known = spots[..., 0] >= 0
-        wanted = (spots[known] // BIN).clamp(max=BINS - 1)  # (N, 2)
+        wanted = torch.cat([spots[known] // CELL, spots[known] % CELL // BIN], dim=1)  # (N, 4)
         losses, close = [], torch.zeros(())
         for layer, head in zip(self.model.decoder.layers, self.spot_heads, strict=False):
             x = caught[layer][1][known]
-            scores = head(F.layer_norm(x, x.shape[-1:])).float().view(-1, 2, BINS)
-            losses.append(F.cross_entropy(scores.flatten(0, 1), wanted.flatten(), label_smoothing=0.05))
-            close = ((scores.argmax(-1) - wanted).abs() <= 1).all(-1).float().mean()
+            scores = head(F.layer_norm(x, x.shape[-1:])).float().view(-1, 4, CELLS)
+            losses.append(F.cross_entropy(scores.flatten(0, 1), wanted.flatten()))
+            off = (scores.argmax(-1) - wanted).abs()
+            close = (off <= torch.tensor([0, 0, 1, 1], device=off.device)).all(-1).float().mean()
         return torch.stack(losses).mean(), close
 
 

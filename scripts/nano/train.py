@@ -49,7 +49,7 @@ WEIGHTS = {
     "behind": 1.0,
     "second": 0.7,
     "third": 0.7,
-    "spot": 0.5,
+    "spot": 1.0,
     "balance": 0.01,
     "patch": 0.5,
     "code": 1.0,

@@ -124,16 +124,16 @@ def test_rows_say_where_each_token_stands(taught: Any) -> None:
     assert heights[-1] > heights[0] + 25  # the second paragraph is below the first
 
 
-def test_a_bin_off_still_counts_as_found(taught: Any) -> None:
+def test_a_place_off_still_counts_as_found_a_cell_off_does_not(taught: Any) -> None:
     layers = taught.model.decoder.layers
-    states = torch.zeros(1, 3, taught.model.config.decoder.hidden_size)
-    spots = torch.tensor([[[16, 80], [24, 200], [-1, -1]]])
+    states = torch.zeros(1, 4, taught.model.config.decoder.hidden_size)
+    spots = torch.tensor([[[16, 80], [24, 100], [80, 80], [-1, -1]]])
     for head in taught.spot_heads:
         torch.nn.init.zeros_(head.weight)
         head.bias.data.zero_()
-        head.bias.data[3] = head.bias.data[teacher.BINS + 10] = 20.0  # says pixel 24 across, 80 down
+        head.bias.data[torch.arange(4) * 16 + torch.tensor([0, 1, 3, 2])] = 20.0  # pixel 24 across, 80 down
     _, close = taught.spotting(spots, {layer: (None, states) for layer in layers})
-    assert close == 0.5
+    assert close == pytest.approx(1 / 3)
 
 
 def test_answers_keep_the_lines_of_the_page() -> None:
