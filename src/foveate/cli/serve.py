@@ -95,8 +95,8 @@ def run(options: argparse.Namespace) -> int:
     except ImportError as problem:
         raise OptionError(f"the server needs {problem.name}: pip install 'foveate[serve]'") from problem
     settings = _settings(options)
-    logs.set_up(options.log_level)
     reader = read.load_reader(options)
+    logs.set_up(options.log_level)
 
     def started(url: str) -> None:
         print(f"foveate serves {settings.name or reader.name} at {url} (Ctrl-C ends it)", flush=True)

@@ -21,7 +21,7 @@ try:
 
     from foveate.serving import api_page, files, job_routes, openai, read
     from foveate.serving.door import Door
-    from foveate.serving.errors import ErrorBody, Refusal, clean, refusal
+    from foveate.serving.errors import ErrorBody, Refusal, refusal
     from foveate.serving.jobs import Jobs
     from foveate.serving.metrics import CONTENT_TYPE, Metrics
     from foveate.serving.service import Service
@@ -155,19 +155,14 @@ def _add_errors(app: FastAPI) -> None:
     async def invalid(request: Request, problem: Exception) -> JSONResponse:
         assert isinstance(problem, RequestValidationError)
         first = problem.errors()[0]
-        place = ".".join(str(part) for part in first["loc"][1:])
-        return answer(
-            request, Refusal(400, clean(f"{place or 'body'}: {first['msg']}"), "bad_request", place or None)
-        )
+        place = ".".join(str(part) for part in first["loc"][1:] if first["type"] != "json_invalid")
+        message = f"{place or 'body'}: {first['msg']}"
+        return answer(request, Refusal(400, message, "bad_request", place or None))
 
     async def http(request: Request, problem: Exception) -> JSONResponse:
         assert isinstance(problem, HTTPException)
         if not isinstance(problem, Refusal):
-            words = {
-                404: "there is nothing here: see /docs",
-                405: "this method is not for this address: see /docs",
-            }
-            text = words.get(problem.status_code, str(problem.detail))
+            text = _WORDS.get(problem.status_code, str(problem.detail))
             refused = Refusal(problem.status_code, text, "http")
             refused.headers = dict(problem.headers or {})
             problem = refused

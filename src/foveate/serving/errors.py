@@ -72,7 +72,11 @@ class Refusal(HTTPException):
             self.status_code, "invalid_request_error" if self.status_code < 500 else "server_error"
         )
         detail = ErrorDetail(
-            message=clean(self.message), type=kind, param=self.param, code=self.code, request_id=request_id
+            message=clean(self.message),
+            type=kind,
+            param=self.param and clean(self.param),
+            code=self.code,
+            request_id=request_id,
         )
         return {"error": detail.model_dump()}
 

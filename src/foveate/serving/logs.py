@@ -28,13 +28,26 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class _Lines(logging.Handler):
+    """Writes to a stream; without one, to what is standard error at that moment."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__()
+        self._stream = stream
+        self.setFormatter(JsonLines())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(self.format(record), file=self._stream or sys.stderr, flush=True)
+        except Exception:  # a log that cannot be written must not end a request
+            self.handleError(record)
+
+
 def set_up(level: str = "info", stream: TextIO | None = None) -> None:
     """Sends the server's and uvicorn's logs to a stream (standard error)."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonLines())
     for name in ("foveate", "uvicorn"):
         logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
+        logger.handlers, logger.propagate = [_Lines(stream)], False
         logger.setLevel(level.upper())
     for name in ("uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []

@@ -131,7 +131,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as problem:
-        why = problem.strerror or problem
+        why = str(problem.strerror or problem).partition(" (while")[0]  # the address stands there again
         raise OptionError(f"cannot listen at {host}, port {port} ({why}): choose another --port") from problem
     with listener:
         yield listener
