@@ -162,6 +162,9 @@ def test_errors_say_how_to_go_on(memory: OpticalMemory, tmp_path: Path) -> None:
         (lambda: OpticalMemory(tmp_path / "n", mode="huge"), UnknownMode, "huge"),
         (lambda: OpticalMemory(tmp_path / "n", vision="fp4"), OptionError, "int8"),
         (lambda: memory.append("  \n"), OptionError, "empty"),
+        (lambda: memory.append("half \ud83d"), OptionError, "half a character at 5"),
+        (lambda: memory.append("x", role=""), OptionError, "role is empty"),
+        (lambda: memory.append("x", time=float("nan")), OptionError, "seconds since 1970"),
         (lambda: memory.append_document(tmp_path / "no.pdf"), FoveateError, "no.pdf"),
         (lambda: memory.entry(9), OptionError, "9"),
         (lambda: memory.recall(page=9), OptionError, "no page 9"),
@@ -196,3 +199,21 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(index_module, "MIGRATIONS", broken[:1])
     with OpticalMemory(tmp_path / "s") as memory:
         assert memory._rows("SELECT name FROM sqlite_master WHERE name = 'extra'") == []
+
+
+def test_a_damaged_file_is_named_and_its_entry_can_be_forgotten(
+    remember: Callable[..., OpticalMemory],
+) -> None:
+    memory = remember("One.", "Two.")
+    image = next(memory.sheets()).image
+    assert image is not None
+    place = memory.blobs.place(image)
+    place.write_bytes(b"half a pic")
+    assert memory.check() == [f"{place} is damaged: take the store from a copy"]
+    with pytest.raises(CorruptSource, match="is damaged"):
+        memory.image(1)
+    place.unlink()
+    with pytest.raises(CorruptSource, match="forget entry 1"):
+        memory.recall(turn=1)
+    memory.forget(1)
+    assert memory.check() == [] and memory.recall(turn=2)[0].text == "Two."

@@ -1,6 +1,6 @@
 """Optical memory: long text and documents kept as pages that fade, found again and read back.
 
-store.py      `OpticalMemory`, the room's door   records.py   what it gives back
+store.py      `OpticalMemory`, the room's door   shelf.py   what lies there   records.py   what it gives back
 index.py      the SQLite file   blobs.py   files beside it   change.py   both together   rows.py, settings.py
 paging.py     text and files to pages   vision.py   vision tokens, packed, and read without pixels
 recall.py     reading, and reading back   find.py   the index of what was read   gist.py   keywords

@@ -88,11 +88,13 @@ def _to_picture(memory: OpticalMemory, sheet: Sheet, levels: list[str]) -> Sheet
     """The sheet redrawn from level to level; its old picture, its vision tokens and its text are let go."""
     new = replace(sheet, faded=True)
     content: bytes | None = None
-    try:
+    if any(steps_down(sheet, level) for level in levels):
+        content = recall.content_of(memory, sheet)
+        if content is None:
+            return None
         for level in levels:
             if steps_down(new, level):
-                image = paging.picture(memory.content(sheet) if content is None else content)
-                image = shrink(image, level)
+                image = shrink(paging.picture(content), level)
                 content = paging.png(image)
                 layout = get_mode(level).layout(*image.size)
                 new = replace(
@@ -103,8 +105,6 @@ def _to_picture(memory: OpticalMemory, sheet: Sheet, levels: list[str]) -> Sheet
                     vision_tokens=layout.vision_tokens,
                     places=layout.sequence_length,
                 )
-    except FileNotFoundError:
-        return None
     with memory.changing() as change:
         if not change.unchanged(sheet):
             return None

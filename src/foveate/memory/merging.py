@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from foveate.memory import gist, paging
+from foveate.memory import gist, paging, recall
 from foveate.memory.records import Sheet
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ def _alike(one: Sheet, other: Sheet) -> bool:
 
 
 def _merge(memory: OpticalMemory, group: Sequence[Sheet]) -> bool:
-    try:
-        image = stack(group, [paging.picture(memory.content(sheet)) for sheet in group])
-    except FileNotFoundError:
-        return False
-    content, first = paging.png(image), group[0]
+    contents = [recall.content_of(memory, sheet) for sheet in group]
+    pictures = [paging.picture(content) for content in contents if content is not None]
+    if len(pictures) < len(group):
+        return False  # others were faster
+    content, first = paging.png(stack(group, pictures)), group[0]
     words = gist.keywords(" ".join(sheet.gist for sheet in group), WORDS)
     with memory.changing() as change:
         if not all(change.unchanged(sheet) for sheet in group):

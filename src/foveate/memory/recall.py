@@ -111,7 +111,7 @@ def _from_tokens(memory: OpticalMemory, sheets: Sequence[Sheet]) -> Iterator[tup
 
     def ready() -> Iterator[vision.Ready]:
         for sheet in sheets:
-            content = _content(memory, sheet, True)
+            content = content_of(memory, sheet, True)
             if content is not None:
                 tokens = vision.unpack(content)
                 yield vision.Ready(sheet, tokens, sheet.mode, sheet.width, sheet.height)
@@ -122,7 +122,7 @@ def _from_tokens(memory: OpticalMemory, sheets: Sequence[Sheet]) -> Iterator[tup
 def _from_pixels(memory: OpticalMemory, sheets: Sequence[Sheet], mode: str) -> Iterator[tuple[Sheet, Page]]:
     def images() -> Iterator[PageImage]:
         for number, sheet in enumerate(sheets):
-            content = _content(memory, sheet, False)
+            content = content_of(memory, sheet, False)
             if content is not None:
                 yield paging.page_image(content, number + 1)
 
@@ -130,7 +130,7 @@ def _from_pixels(memory: OpticalMemory, sheets: Sequence[Sheet], mode: str) -> I
         yield sheets[image.number - 1], page
 
 
-def _content(memory: OpticalMemory, sheet: Sheet, vision: bool) -> bytes | None:
+def content_of(memory: OpticalMemory, sheet: Sheet, vision: bool = False) -> bytes | None:
     """A blob of a sheet; None when it has faded meanwhile. Raises `CorruptSource` when it is missing."""
     try:
         return memory.content(sheet, vision)
@@ -140,7 +140,8 @@ def _content(memory: OpticalMemory, sheet: Sheet, vision: bool) -> bytes | None:
             sheet.vision if vision else sheet.image
         ):
             raise CorruptSource(
-                f"{memory.path}: a file of page {sheet.pages[0]} is missing: take the store from a copy"
+                f"{memory.path}: a file of page {sheet.pages[0]} is missing: take the store from a copy, or "
+                f"forget entry {sheet.entry}"
             ) from None
         return None
 
@@ -159,7 +160,7 @@ def encode_pending(memory: OpticalMemory, kind: str | None, entry: int | None = 
     if entry is not None:
         where, values = where + " AND s.entry = ?", (*values, entry)
     for sheet in memory.select_sheets(where, values):
-        content = _content(memory, sheet, False)
+        content = content_of(memory, sheet, False)
         if content is not None:
             image = paging.page_image(content, 1).image
             packed = vision.pack(vision.encode(reader.model, [image], sheet.mode)[0], kind)

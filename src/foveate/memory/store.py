@@ -13,23 +13,18 @@ to the process afterwards. Any number of processes may write and read at the sam
 from __future__ import annotations
 
 import hashlib
-import sqlite3
+import math
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from PIL import Image
-
-from foveate.errors import OptionError, SourceNotFound
-from foveate.memory import find, paging, rows, settings
-from foveate.memory.blobs import Blobs
-from foveate.memory.change import Change
-from foveate.memory.index import FILE, Index
-from foveate.memory.records import Entry, Found, MemoryPage, Recalled, Sheet, Sizes, Vision
+from foveate.errors import OptionError
+from foveate.memory import paging, settings
+from foveate.memory.records import Entry, Found, Recalled, Sizes, Vision
+from foveate.memory.shelf import Shelf
 from foveate.pages.image import Limits, PageImage
 
 if TYPE_CHECKING:
@@ -46,7 +41,6 @@ Keep = Literal["sharp", "always", "never"]
 When = Literal["now", "later"]
 
 AT_ONCE = 16  # pages that are added in one change
-TRIES = 20  # to see a sheet's blob while others fade it
 
 
 class PageReader(Protocol):
@@ -60,7 +54,7 @@ class PageReader(Protocol):
     ) -> Iterator[tuple[PageImage, Page]]: ...
 
 
-class OpticalMemory:
+class OpticalMemory(Shelf):
     """Long text and documents, kept as pages; see the module. Safe to share between threads."""
 
     def __init__(
@@ -91,43 +85,18 @@ class OpticalMemory:
 
         Raises `SourceNotFound` when there is no store and `create` is false, `CorruptSource`, `OptionError`.
         """
-        self.path = Path(path)
         if index not in ("now", "later"):
             raise OptionError(f"index is {index!r}: choose now or later")
-        if not (self.path / FILE).is_file():
-            self._make_folder(create)
+        super().__init__(path, create)
         self.index = index
         self._reader, self._made_reader = reader, False
-        self._index = Index(self.path)
         try:
-            self.blobs = Blobs(self.path)
             self.settings = settings.settle(
                 self._index, style, mode=mode, prompt=prompt, vision=vision, keep_text=keep_text
             )
-            self._recover()
         except BaseException:
-            self._index.close()
+            self.close()
             raise
-
-    def _make_folder(self, create: bool) -> None:
-        if not create:
-            raise SourceNotFound(f"{self.path}: there is no memory here: make one with foveate remember")
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise OptionError(f"{self.path} is no memory and not empty: name another folder")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as problem:
-            raise OptionError(f"{self.path} cannot be made ({problem.strerror}): name another") from problem
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the index's connections in this process."""
-        self._index.close()
 
     # Settings
 
@@ -165,6 +134,13 @@ class OpticalMemory:
     def count_tokens(self, text: str) -> int:
         """Text tokens of a text."""
         return len(self.tokenizer.encode(text))
+
+    @cached_property
+    def encoder(self) -> str:
+        """The name of the reader's encoder: whose vision tokens it can read."""
+        from foveate.memory import vision
+
+        return vision.network_of(self.reader.model)  # type: ignore[attr-defined]
 
     # Adding
 
@@ -206,8 +182,15 @@ class OpticalMemory:
         key: str | None,
         pinned: bool,
     ) -> Entry:
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError as problem:
+            raise OptionError(
+                f"the text holds half a character at {problem.start}: decode it anew, with errors='replace'"
+            ) from problem
+        if not role:
+            raise OptionError("the role is empty: name who speaks, such as user or assistant")
         drafts = paging.text_drafts(text, self.style, self.settings["mode"], self.count_tokens)
-        size = len(text.encode("utf-8", "surrogatepass"))
         return self._add(kind, role, source, drafts, time, key, pinned, size)
 
     def append_document(
@@ -251,7 +234,9 @@ class OpticalMemory:
         text_bytes: int,
     ) -> Entry:
         """Pages in some changes; the entry is seen by nobody before the last of them."""
-        when = clock.time() if time is None else float(time)
+        when = clock.time() if time is None else time
+        if not isinstance(when, int | float) or not math.isfinite(when):
+            raise OptionError(f"the time is {time!r}: give seconds since 1970")
         keep_text = self.settings["keep_text"] != "never"
         number, there, whole = self._begin(key)
         if whole:
@@ -321,127 +306,6 @@ class OpticalMemory:
             change.connection.executemany(
                 "UPDATE sheets SET pinned = ? WHERE id = ?", [(pinned, sheet) for sheet in sheets]
             )
-
-    # Looking
-
-    def entries(self, after: int = 0, limit: int = -1) -> list[Entry]:
-        """Turns and documents in the order in which they came, those behind number `after`."""
-        query = rows.ENTRY + "WHERE e.whole AND e.id > ? GROUP BY e.id ORDER BY e.id LIMIT ?"
-        return [Entry(*row) for row in self._rows(query, after, limit)]
-
-    def entry(self, number: int) -> Entry:
-        """Raises `OptionError` for a number that the store does not have."""
-        found = self._rows(rows.ENTRY + "WHERE e.whole AND e.id = ? GROUP BY e.id", number)
-        if not found:
-            raise OptionError(f"there is no turn or document {number}: foveate memory lists them")
-        return Entry(*found[0])
-
-    def pages(self, entry: int | None = None) -> list[MemoryPage]:
-        """All pages in the order of their entries, or those of one entry."""
-        where, values = ("", ()) if entry is None else ("WHERE p.entry = ? ", (entry,))
-        return [
-            rows.page(row)
-            for row in self._rows(rows.PAGE + where + "ORDER BY p.entry, p.entry_page", *values)
-        ]
-
-    def page(self, number: int) -> MemoryPage:
-        """Raises `OptionError` for a number that the store does not have."""
-        found = self._rows(rows.PAGE + "WHERE p.id = ?", number)
-        if not found:
-            raise OptionError(f"there is no page {number}: foveate memory says how many there are")
-        return rows.page(found[0])
-
-    def sheets(self, newest_first: bool = False) -> Iterator[Sheet]:
-        """All sheets in the order of their pages, some at a time."""
-        yield from self.select_sheets("", (), newest_first)
-
-    def sheet(self, number: int) -> Sheet | None:
-        """One sheet; None when it is not there any more."""
-        found = self._rows(rows.SHEET + "WHERE s.id = ?", number)
-        return rows.sheet(found[0]) if found else None
-
-    def select_sheets(
-        self, where: str, values: tuple[Any, ...], newest_first: bool = False
-    ) -> Iterator[Sheet]:
-        """Sheets `s` of which a condition of SQL holds, in the order of their pages."""
-        order, compare = ("DESC", "<") if newest_first else ("ASC", ">")
-        place: tuple[float, float] = (float("inf"),) * 2 if newest_first else (-1, -1)
-        while True:
-            found = self._rows(
-                f"{rows.SHEET} WHERE (s.entry, s.entry_page) {compare} (?, ?) {where} "
-                f"ORDER BY s.entry {order}, s.entry_page {order} LIMIT 256",
-                *place,
-                *values,
-            )
-            yield from map(rows.sheet, found)
-            if len(found) < 256:
-                return
-            place = found[-1][1], found[-1][2]
-
-    def _sheet_of(self, page: int) -> Sheet | None:
-        number = self.page(page).sheet
-        return None if number is None else self.sheet(number)
-
-    def pages_of(self, sheet: Sheet) -> list[MemoryPage]:
-        """The pages on a sheet."""
-        query = rows.PAGE + "WHERE p.sheet = ? ORDER BY p.entry, p.entry_page"
-        return [rows.page(row) for row in self._rows(query, sheet.number)]
-
-    def image(self, page: int) -> Image.Image:
-        """The picture of a page as it is now; old pages may share one. Raises `OptionError` without one."""
-        for _ in range(TRIES):
-            sheet = self._sheet_of(page)
-            if sheet is None or sheet.image is None:
-                raise OptionError(
-                    f"page {page} has no picture any more: it has faded to {self.page(page).mode}"
-                )
-            try:
-                return paging.picture(self.blobs.get(sheet.image))
-            except FileNotFoundError:
-                continue  # it has faded in between
-        raise OptionError(f"the picture of page {page} is missing: foveate memory {self.path} --check")
-
-    def content(self, sheet: Sheet, vision: bool = False) -> bytes:
-        """A sheet's picture (PNG) or its packed vision tokens. Raises `FileNotFoundError` once it faded."""
-        digest = sheet.vision if vision else sheet.image
-        assert digest is not None
-        return self.blobs.get(digest)
-
-    @property
-    def last_entry(self) -> int:
-        """The newest entry's number. Raises `OptionError` in an empty store."""
-        number = self._rows("SELECT max(id) FROM entries WHERE whole")[0][0]
-        if number is None:
-            raise OptionError(f"{self.path} holds nothing yet: foveate remember adds files")
-        return int(number)
-
-    @property
-    def newest(self) -> float:
-        """The newest entry's time; 0 in an empty store."""
-        return float(self._rows("SELECT coalesce(max(time), 0) FROM entries WHERE whole")[0][0])
-
-    def entries_of(self, sheet: Sheet) -> tuple[int, ...]:
-        """The entries whose pages are on a sheet."""
-        found = self._rows("SELECT DISTINCT entry FROM pages WHERE sheet = ? ORDER BY entry", sheet.number)
-        return tuple(number for (number,) in found)
-
-    def reading(self, sheet: Sheet) -> tuple[str, float | None, int, str] | None:
-        """What the index holds of a sheet: text, confidence, tokens, stop; None before it is read."""
-        query = "SELECT text, confidence, tokens, stop FROM readings WHERE sheet = ?"
-        found = self._rows(query, sheet.number)
-        return found[0] if found else None
-
-    def search(self, query: str, limit: int) -> list[find.Hit]:
-        """Sheets whose reading holds the words; see `foveate.memory.find`."""
-        with self._index.reading() as connection:
-            return find.search(connection, query, limit)
-
-    @cached_property
-    def encoder(self) -> str:
-        """The name of the reader's encoder: whose vision tokens it can read."""
-        from foveate.memory import vision
-
-        return vision.network_of(self.reader.model)  # type: ignore[attr-defined]
 
     # Reading, in modules of their own
 
@@ -520,35 +384,6 @@ class OpticalMemory:
         from foveate.memory import sizes
 
         return sizes.check(self)
-
-    # Changing
-
-    def _rows(self, query: str, *values: Any) -> list[Any]:
-        return self._index.connection.execute(query, values).fetchall()
-
-    @contextmanager
-    def looking(self) -> Iterator[sqlite3.Connection]:
-        """Several questions about one and the same state of the index."""
-        with self._index.reading() as connection:
-            yield connection
-
-    @contextmanager
-    def changing(self) -> Iterator[Change]:
-        """One change of the store: all of it or none, one at a time among all processes."""
-        with self._index.writing() as connection:
-            self.blobs.sweep(connection)
-            change = Change(connection, self.blobs)
-            yield change
-        for digest in change.written:
-            self.blobs.settle(digest)
-
-    def _recover(self) -> None:
-        """Tidies up behind processes that were killed."""
-        unused = self._rows("SELECT 1 FROM blobs WHERE uses = 0 LIMIT 1")
-        if unused or self.blobs.left_over():
-            with self._index.writing() as connection:
-                self.blobs.sweep(connection)
-                self.blobs.recover(connection)
 
 
 def key_of(content: bytes, *parts: object) -> str:
