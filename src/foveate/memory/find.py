@@ -148,17 +148,20 @@ def _weight(found: dict[int, tuple[str, ...]]) -> float:
 
 
 def _misreadings(connection: sqlite3.Connection, word: str) -> list[str]:
-    """Words of the index that differ in a letter, two in a long word: same beginning, or same end of it."""
+    """Words of the index that differ in a letter, two in a long word, and have the same first letter."""
     most = 0 if len(word) < 4 else 1 if len(word) < 8 else 2
     if not most:
         return []
     seen: dict[str, int] = {}
+    letters = set(word)
     for beginning in dict.fromkeys((word[:2], word[:1])):
         rows = connection.execute(
-            "SELECT term FROM vocabulary WHERE term >= ? AND term < ? LIMIT ?",
-            (beginning, beginning + "\U0010ffff", LOOKED_AT),
+            "SELECT term FROM vocabulary WHERE term >= ? AND term < ? AND abs(length(term) - ?) <= ? LIMIT ?",
+            (beginning, beginning + "\U0010ffff", len(word), most, LOOKED_AT),
         )
         for (term,) in rows:
+            if len(letters ^ set(term)) > 2 * most:
+                continue  # each change brings a letter and takes one, at most
             distance = edit_distance(word, term, most)
             if distance <= most:
                 seen[term] = distance
