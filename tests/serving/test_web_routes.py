@@ -265,12 +265,13 @@ def test_text_becomes_pages(server: Live) -> None:
     pytest.importorskip("uharfbuzz")
     text = "One two three. " * 60
     answer = post(server, "render", text=text, size="90", page="2").json()
-    assert [page["number"] for page in answer["pages"]] == [1, 2] and answer["shown"] == 2
+    assert len(answer["pages"]) > 1 and answer["shown"] == 2
     assert answer["more"] is False
     assert " ".join(" ".join(page["text"] for page in answer["pages"]).split()) == text.strip()
     assert answer["pages"][0]["text_tokens"] > 20 and answer["pages"][0]["missing"] == 0
     assert set(answer["pictures"]) == {"large", "base", "small", "tiny"}
     assert answer["pictures"]["tiny"].startswith("data:image/png;base64,")
+    assert post(server, "render", text="One. Two.", size="90", page="6").json()["shown"] == 1, "the last one"
     assert post(server, "render", text="x" * 20_001).status_code == 400
     assert post(server, "render", text="x", size="3").status_code == 400
 
