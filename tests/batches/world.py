@@ -10,6 +10,7 @@ from typing import Any
 import pypdfium2
 from PIL import Image
 
+from foveate.batches.run import Plan, read_batch
 from foveate.document import Attempt, Block, Box, Page
 from foveate.engine.reader import Options
 from foveate.pages.image import PageImage
@@ -84,6 +85,15 @@ class Beside:
             image.number, width, height, blocks, raw="raw", mode="small", prompt=options.prompt, error=wrong,
             attempts=attempts, **numbers,
         )  # fmt: skip
+
+
+PLAN = Plan(format="json", batch_size=2, group=4, workers=1)
+
+
+def whole(reader: Beside | None = None, plan: Plan = PLAN, out: str = "whole") -> dict[str, bytes]:
+    """What the folder "in" gives when nothing stops the batch."""
+    read_batch(lambda: reader or Beside(), ["in"], out, plan)
+    return files(Path(out))
 
 
 def worker(number: int, what: str) -> tuple[str, ...]:

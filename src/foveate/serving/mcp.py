@@ -1,7 +1,7 @@
 """Tools for agents, by the Model Context Protocol: `read`, and with a memory `remember` and `recall`.
 
-Files are opened only below the folders that were allowed, and in processes of their own; nothing is fetched
-from addresses. What goes wrong is told to the agent in words that say how to go on.
+Files are opened only below the folders that were allowed, by `read` in processes of their own; nothing is
+fetched from addresses. What goes wrong is told to the agent in words that say how to go on.
 """
 
 from __future__ import annotations
