@@ -29,7 +29,8 @@ class LevelCount:
 class Accounting:
     """Tokens of a history before and after, by an estimate or by the tokenizer that was given.
 
-    `kept` are the tokens that stayed text, by kind: "system", "tools", "kept" (pictures and the like), "text".
+    `kept` are the tokens that stayed text, by kind: "system", "tools", "kept" (pictures and the like),
+    "text".
     """
 
     provider: str

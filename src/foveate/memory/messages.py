@@ -4,14 +4,14 @@
     client.chat.completions.create(model="gpt-4o", messages=packed.messages)
     packed.accounting.saved
 
-Only the text of users and assistants becomes pages. System messages, tool calls with their results, pictures and
-the newest turn stay untouched and in their order. When the history has more tokens than the budget:
+Only the text of users and assistants becomes pages. System messages, tool calls with their results, pictures
+and the newest turn stay untouched and in their order. When the history has more tokens than the budget:
 
-1. The oldest text goes on sharp pages, as little of it as is enough, until the recent text fills `recent` of the
-   room. A stretch whose pages would cost more than its text stays text.
+1. The oldest text goes on sharp pages, as little of it as is enough, until the recent text fills `recent` of
+   the room. A stretch whose pages would cost more than its text stays text.
 2. If that is not enough, pages fade: the older, the smaller their type (`providers.Level`).
-3. If that is not enough, the most faded pages take more of the text, and in the end the oldest are left out; a
-   note says so.
+3. If that is not enough, the most faded pages take more of the text, and in the end the oldest are left out;
+   a note says so.
 
 Stretches are cut by what is before them alone, each about some pages long. So while a history grows, what was
 sent before stays the same, byte for byte, from one request to the next: it is not rendered again, and a
@@ -21,26 +21,24 @@ provider's cache of prompts still finds it, until a step of fading comes.
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from PIL import Image
-
 from foveate.errors import OptionError
 from foveate.memory.accounting import Accounting, LevelCount
 from foveate.memory.providers import Provider, get_provider
-from foveate.memory.turns import PER_MESSAGE, Count, Message, Unit, message_tokens, units
+from foveate.memory.turns import Count, Message, Unit, message_tokens, units
 from foveate.pages.render import Style, styles
-from foveate.pages.render.cache import KeptPage, PageCache, keep
+from foveate.pages.render.cache import KeptPage, PageCache
 from foveate.pages.text_tokens import estimate
 
 FORMATS = ("openai",)
 STYLE = "glyph-96dpi"
 NOTE = 60  # tokens around a run of pages, about
 _PAGES = 4  # of a stretch, about
+_SHORTEST = 0.25  # stretches
 _CHARACTERS = 4  # of a token, about
 
 
@@ -110,20 +108,9 @@ class _Pager:
         """Raises `OptionError` where the text cannot be set."""
         if (text, level) not in self._known:
             scale = self.provider.levels[level].scale
-            pages = self._cache.render(text, replace(self._style, size=max(4.0, scale * self._style.size)))
-            if self.provider.crop:
-                pages = (*pages[:-1], self._cropped(pages[-1]))
-            self._known[text, level] = pages
+            style = replace(self._style, size=max(4.0, scale * self._style.size))
+            self._known[text, level] = self._cache.render(text, style, trim=self.provider.crop)
         return self._known[text, level]
-
-    def _cropped(self, page: KeptPage) -> KeptPage:
-        """A last page without the empty rows below its text."""
-        height = min(page.height, int(page.bottom) + 1 + self._style.margins[3])
-        if height >= page.height or not page.lines:
-            return page
-        image: Image.Image = page.image.crop((0, 0, page.width, height))
-        image.save(file := io.BytesIO(), "PNG")
-        return replace(page, height=height, png=file.getvalue())
 
     def cost(self, text: str, level: int) -> tuple[int, int]:
         """Tokens and pictures."""
@@ -178,12 +165,15 @@ class _Planner:
 
     def plan(self) -> Plan:
         """The sharpest plan that fits; if none does, the one with the fewest tokens."""
-        plan = Plan(self._stretches, ())
+        best, fewest = Plan(self._stretches, ()), -1
         for levels in self._candidates():
             plan = Plan(self._stretches, tuple(levels))
-            if self._fits(plan):
-                break
-        return plan
+            tokens, images = self._cost(plan)
+            if tokens <= self._budget and images <= self._pager.provider.max_images:
+                return plan
+            if (fewest < 0 or tokens < fewest) and images <= self._pager.provider.max_images:
+                best, fewest = plan, tokens
+        return best
 
     def _candidates(self) -> Iterator[list[int | None]]:
         """Levels of the stretches, from all text to nothing left."""
@@ -197,22 +187,28 @@ class _Planner:
         reach = 1.0
         while reach < paged:
             reach *= 2
-        while reach >= 0.25:
+        while reach >= _SHORTEST:
             yield self._faded(paged, reach)
             reach /= 2
+        for newest in range(1, len(self._pager.provider.levels)):
+            yield self._faded(paged, _SHORTEST, newest)
         for more in range(paged, count + 1):
             yield self._faded(more, 0.0)
         for gone in range(1, count + 1):
-            yield [GONE] * gone + self._faded(count, 0.0)[gone:]
+            left_out: list[int | None] = [GONE] * gone
+            yield left_out + self._faded(count, 0.0)[gone:]
 
-    def _faded(self, paged: int, reach: float) -> list[int | None]:
-        """The oldest stretches on pages. Each doubling of the age, counted in `reach` stretches, is a step."""
+    def _faded(self, paged: int, reach: float, newest: int = 0) -> list[int | None]:
+        """The oldest stretches on pages. Each doubling of the age, counted in `reach` stretches, is a step.
+
+        `newest` is the least step, that of the newest pages; a reach of 0 is the last step for all.
+        """
         deepest = len(self._pager.provider.levels) - 1
         levels: list[int | None] = []
         for number in range(paged):
             age = paged - 1 - number
-            level = min(deepest, int(age / reach + 1).bit_length() - 1) if reach else deepest
-            levels.append(self._paying(number, level))
+            level = max(newest, int(age / reach + 1).bit_length() - 1) if reach else deepest
+            levels.append(self._paying(number, min(level, deepest)))
         return levels + [None] * (len(self._stretches) - paged)
 
     def _paying(self, number: int, level: int) -> int | None:
@@ -220,7 +216,8 @@ class _Planner:
         stretch = self._stretches[number]
         return level if self._pager.cost(stretch.text, level)[0] < stretch.tokens else None
 
-    def _fits(self, plan: Plan) -> bool:
+    def _cost(self, plan: Plan) -> tuple[int, int]:
+        """Tokens of all, and pictures."""
         tokens, images, before = self._fixed, 0, None
         for stretch, level in zip(plan.stretches, plan.levels, strict=True):
             if level is None:
@@ -231,7 +228,7 @@ class _Planner:
                 before = stretch.after
                 cost = (0, 0) if level == GONE else self._pager.cost(stretch.text, level)
                 tokens, images = tokens + cost[0], images + cost[1]
-        return tokens <= self._budget and images <= self._pager.provider.max_images
+        return tokens, images
 
 
 def _stretches(found: Sequence[Unit], step: int) -> Iterator[Stretch]:
@@ -309,17 +306,18 @@ class _Run:
 
     def take(self) -> list[dict[str, Any]]:
         """The parts, and none are left."""
-        note = f"[Messages {self._first} to {self._last} of this conversation are older."
-        if self._gone:
-            note += f" {self._first} to {self._gone} are left out."
-        if len(self.parts) > 1:
-            mark = f", {self._pager.mark} marks a line's end" if self._pager.mark else ""
-            note += f" They follow as pictures of pages, oldest first{mark}.]"
-        else:
-            note += "]"
+        # How far the pages go is said behind them: what comes before stays the same while a talk grows.
+        gone = f"[Messages {self._first} to {self._gone} of this conversation are left out.] "
+        mark = f"; {self._pager.mark} marks a line's end" if self._pager.mark else ""
+        note = (
+            f"[Older messages of this conversation follow as pictures of pages, the oldest first{mark}.]"
+            if len(self.parts) > 1
+            else ""
+        )
+        note = ((gone if self._gone else "") + note).strip()
         parts = [{"type": "text", "text": note}, *self.parts[1:]]
         if len(parts) > 1:
-            parts.append({"type": "text", "text": "[The older messages end here.]"})
+            parts.append({"type": "text", "text": f"[The pages end with message {self._last}.]"})
         self.parts = []
         return parts
 

@@ -1,8 +1,8 @@
 """Providers: how large a page they get, how it fades, and what it costs by `pages.image_prices`.
 
-Fading is by smaller type: the older a text, the more of it stands on a page, so the fewer tokens it takes, with
-every provider, also those that charge by the picture. Where OpenAI's low detail shows as many pixels for a third
-of the tokens, it comes before smaller type.
+Fading is by smaller type: the older a text, the more of it stands on a page, so the fewer tokens it takes,
+with every provider, also those that charge by the picture. Where OpenAI's low detail shows as many pixels for
+a third of the tokens, it comes before smaller type.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ _MODELS = (
 
 
 def get_provider(name: str, model: str = "") -> Provider:
-    """The provider of that name; for "auto" the one whose models are named like `model`, else the generic one.
+    """The provider of that name; for "auto" the one whose models are named like `model`, else the generic
+    one.
 
     Raises `OptionError`.
     """

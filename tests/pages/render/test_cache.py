@@ -76,8 +76,18 @@ def test_the_folder_is_bounded(tmp_path: Path) -> None:
     assert 0 < sum(path.stat().st_size for path in tmp_path.iterdir()) <= 6000
 
 
-@pytest.mark.parametrize("harm", [lambda b: b[:-5], lambda b: b + b"x", lambda b: b"", lambda b: b[:-9] + b"123456789",
-                                  lambda b: b"{}\n", lambda b: b"[{}]\n", lambda b: b"\xff" + b])  # fmt: skip
+HARMS: list[Callable[[bytes], bytes]] = [
+    lambda whole: whole[:-5],
+    lambda whole: whole + b"x",
+    lambda whole: b"",
+    lambda whole: whole[:-9] + b"123456789",
+    lambda whole: b"{}\n",
+    lambda whole: b"[{}]\n",
+    lambda whole: b"\xff" + whole,
+]
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_damaged_file_is_rendered_again(harm: Callable[[bytes], bytes], tmp_path: Path) -> None:
     pages = PageCache(folder=tmp_path).render(TEXT, SMALL)
     (file,) = tmp_path.iterdir()

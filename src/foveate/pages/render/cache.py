@@ -33,6 +33,7 @@ VERSION = 1  # to be raised when the same text and style draw other pixels
 SUFFIX = ".pages"
 _KEPT_SHARE = 0.9  # of a full folder, what stays
 _STALE = ".part"
+_COMPRESSION = 4  # of PNGs: in two thirds of the time of 6, and 2 % larger, for pages of text
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,19 @@ class KeptPage:
         return len(self.png) + 200 * len(self.lines) + 400
 
 
-def keep(page: RenderedPage, compress_level: int = 6) -> KeptPage:
-    """A rendered page as it is kept."""
-    page.image.save(file := io.BytesIO(), "PNG", compress_level=compress_level)
+def keep(page: RenderedPage, trim: bool = False) -> KeptPage:
+    """A rendered page as it is kept; `trim` cuts it below its last line and the lower margin."""
+    image: Image.Image = page.image
+    if trim and page.lines:
+        bottom = int(max(line.box.y1 for line in page.lines)) + 1 + page.style.margins[3]
+        image = image.crop((0, 0, image.width, min(image.height, bottom)))
+    image.save(file := io.BytesIO(), "PNG", compress_level=_COMPRESSION)
     lines = tuple(
         ((line.box.x0, line.box.y0, line.box.x1, line.box.y1), line.span)
         for line in page.lines
         if line.span is not None
     )
-    return KeptPage(page.number, *page.image.size, file.getvalue(), page.span, lines, page.missing)
+    return KeptPage(page.number, *image.size, file.getvalue(), page.span, lines, page.missing)
 
 
 class PageCache:
@@ -92,15 +97,18 @@ class PageCache:
         self.folder_hits = 0
         self.misses = 0
 
-    def render(self, text: str, style: Style) -> tuple[KeptPage, ...]:
-        """The pages that the text fills. Raises `OptionError` as `render` does."""
-        key = key_of(text, style)
+    def render(self, text: str, style: Style, trim: bool = False) -> tuple[KeptPage, ...]:
+        """The pages that the text fills; `trim` cuts the last one below its text.
+
+        Raises `OptionError` as `render` does.
+        """
+        key = key_of(text, style, trim)
         with self._lock:
             if (pages := self._find(key)) is not None:
                 return pages
             self.misses += 1
         # Without the lock: two threads may make the same pages, which are then the same.
-        pages = tuple(keep(page) for page in render_pages(text, style))
+        pages = tuple(_kept(text, style, trim))
         with self._lock:
             self._put(key, pages)
             if self._folder is not None:
@@ -133,9 +141,19 @@ class PageCache:
             self._bytes -= sum(page.size for page in gone)
 
 
-def key_of(text: str, style: Style) -> str:
+def _kept(text: str, style: Style, trim: bool) -> Iterator[KeptPage]:
+    before: RenderedPage | None = None
+    for page in render_pages(text, style):
+        if before is not None:
+            yield keep(before)
+        before = page
+    assert before is not None, "a text has one page at least"
+    yield keep(before, trim)
+
+
+def key_of(text: str, style: Style, trim: bool = False) -> str:
     """The name of a text's pages in a style, on this machine's fonts."""
-    head = json.dumps([VERSION, fonts.fingerprint(), asdict(style)], sort_keys=True)
+    head = json.dumps([VERSION, fonts.fingerprint(), trim, asdict(style)], sort_keys=True)
     digest = hashlib.sha256(head.encode())
     digest.update(text.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:40]
