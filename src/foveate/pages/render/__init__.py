@@ -11,7 +11,7 @@ breaking.py   where a line may end   bidi.py   which way it runs   shaping.py   
 content.py    text or Markdown to blocks   setting.py   a paragraph to lines   flow.py   blocks to columns
 glyphs.py     glyphs to ink   page.py   the picture, its words, lines and blocks
 
-Needs uharfbuzz, and python-bidi for text from right to left: `pip install 'foveate[data]'`.
+Needs uharfbuzz, and python-bidi for text from right to left: `pip install 'foveate[render]'`.
 """
 
 import threading

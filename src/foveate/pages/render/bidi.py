@@ -38,7 +38,7 @@ def levels(text: str, base: int) -> tuple[int, ...]:
         from bidi import algorithm
     except ImportError as problem:
         raise OptionError(
-            "text from right to left needs python-bidi: pip install 'foveate[data]'"
+            "text from right to left needs python-bidi: pip install 'foveate[render]'"
         ) from problem
     storage = algorithm.get_empty_storage()
     storage["base_level"], storage["base_dir"] = base, "LR"[base]

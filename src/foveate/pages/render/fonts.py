@@ -64,7 +64,7 @@ def harfbuzz() -> Any:
     try:
         import uharfbuzz
     except ImportError as problem:
-        raise OptionError("rendering pages needs uharfbuzz: pip install 'foveate[data]'") from problem
+        raise OptionError("rendering pages needs uharfbuzz: pip install 'foveate[render]'") from problem
     return uharfbuzz
 
 
