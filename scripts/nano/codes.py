@@ -28,7 +28,8 @@ class Codes(nn.Module):
         block = torch.arange(inner) * ACROSS // inner
         apart = (block[None] - torch.arange(ACROSS)[:, None]).abs().float()
         self.across = nn.Parameter(torch.exp(-2.0 * apart))
-        self.down = nn.Parameter(1 + 0.5 * torch.randn(DOWN, inner))
+        # Signs, so that lines of one cell have nothing in common.
+        self.down = nn.Parameter(torch.randn(DOWN, inner).sign())
         self.project = nn.Linear(inner, width, bias=False)
         self.sharpness = nn.Parameter(torch.zeros(()))
         nn.init.normal_(self.project.weight, std=(inner / ACROSS) ** -0.5 / 2)

@@ -65,14 +65,21 @@ class Teacher(nn.Module):
         loss, right = self.glance(self.features(batch).permute(0, 2, 3, 1), batch.letters)
         return {"patch": loss, "patch_right": right}
 
+    def code_losses(self, batch: Batch, generator: torch.Generator) -> Losses:
+        """Telling the characters apart from the sums of their codes, as an encoder might write them."""
+        tokens = self.told(batch, blur(batch.letters, generator, wrong=0.0, lost=0.0)).flatten(1, 2)
+        noise = torch.randn(tokens.shape, generator=generator, device=tokens.device) * tokens.detach().std()
+        loss, right, starts = self.codes.name(tokens + 0.2 * noise, batch.letters)
+        return {"name": loss, "name_right": right, "start_right": starts}
+
     def decoder_losses(self, batch: Batch, generator: torch.Generator) -> Losses:
         """Reading from codes, without an encoder."""
         tokens = self.told(batch, blur(batch.letters, generator))
         noise = torch.randn(tokens.shape, generator=generator, device=tokens.device) * tokens.detach().std()
         return self.reading(batch, tokens + 0.2 * noise)
 
-    def encoder_losses(self, batch: Batch, aligned: bool) -> Losses:
-        """Telling characters apart; once the codes are those of a decoder (`aligned`), writing them."""
+    def encoder_losses(self, batch: Batch) -> Losses:
+        """Telling characters apart, and writing their codes."""
         tokens, features = self.seen(batch)
         losses = {}
         losses["name"], losses["name_right"], losses["start_right"] = self.codes.name(
@@ -80,8 +87,7 @@ class Teacher(nn.Module):
         )
         if self.glance.project.weight.requires_grad:
             losses["patch"], losses["patch_right"] = self.glance(features, batch.letters)
-        if aligned:
-            losses["code"] = self.distance(batch, tokens)
+        losses["code"] = self.distance(batch, tokens)
         return losses
 
     def whole_losses(self, batch: Batch, coded: bool) -> Losses:

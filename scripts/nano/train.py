@@ -1,18 +1,19 @@
-"""Train the embedded `nano` network on pages drawn as it goes, in four stages.
+"""Train the embedded `nano` network on pages drawn as it goes, in five stages.
 
-    python scripts/nano/train.py decoder --run runs/decoder
+    python scripts/nano/train.py codes --run runs/codes --steps 600 --rate 4e-3
+    python scripts/nano/train.py decoder --run runs/decoder --codes runs/codes/codes.pt
     python scripts/nano/train.py sam --run runs/sam
-    python scripts/nano/train.py encoder --run runs/encoder --sam runs/sam --codes runs/decoder/codes.pt
+    python scripts/nano/train.py encoder --run runs/encoder --sam runs/sam --codes runs/codes/codes.pt
     python scripts/nano/train.py whole --run runs/whole --encoder runs/encoder --decoder runs/decoder
     python scripts/nano/train.py export --run runs/whole --out src/foveate/assets/nano
 
 Each command goes on where it stopped, on another machine too. A GPU is used where there is one; it wants
 `--artists 15`. On a CPU, LD_PRELOAD of jemalloc saves a quarter of the time.
 
-The decoder learns beside the others: it reads codes of the characters in each vision token's cell, which
-needs no pixels. SAM learns to tell characters apart from its features of their patches, the encoder to tell
-them from its vision tokens, and to write the decoder's codes once those are there. Then the whole network
-learns on.
+First codes are found for the characters of a vision token's cell that can be told apart when they are added
+up. The decoder learns beside the others: it reads such sums, which needs no pixels. SAM learns to tell
+characters apart from its features of their patches, the encoder to tell them from its vision tokens and to
+write the codes. Then the whole network learns on.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from foveate.model.ocr import OCR
 from foveate.pages.tokenizer import TOKENIZER_NAME, Tokenizer
 
 STAGES = {
+    "codes": Pages(sides=(320,), type_sizes=(14, 30), made_up=0.3, short=0.0, degrade=0.0, most=40),
     "decoder": Pages(degrade=0.0),
     "sam": Pages(sides=(256, 384), most=16, tokens=2400, short=0.05),
     "encoder": Pages(most=16),
@@ -68,13 +70,13 @@ def new_teacher(seed: int) -> Teacher:
 
 def trained_parts(teacher: Teacher, stage: str, frozen_sam: bool) -> list[str]:
     """Prefixes of the parameters that a stage trains."""
+    if stage == "codes":
+        return ["codes."]
     if stage == "decoder":
         return [
             "model.decoder.",
             "model.encoder.image_newline",
             "model.encoder.view_separator",
-            "codes.",
-            "ground",
             "spelling.",
             "spot_heads.",
         ]
@@ -83,7 +85,7 @@ def trained_parts(teacher: Teacher, stage: str, frozen_sam: bool) -> list[str]:
     sight = ["model.encoder.clip.", "model.encoder.projector.", "model.encoder.compressor."]
     sight += ["model.encoder.sam.neck."] if frozen_sam else ["model.encoder.sam.", "glance."]
     if stage == "encoder":
-        return [*sight, "codes."]
+        return sight
     return [
         *sight,
         "spelling.",
@@ -113,7 +115,8 @@ def optimizers(teacher: Teacher, prefixes: list[str], rate: float) -> list[torch
         else:
             inside.append(parameter)
     groups = [{"params": chosen, "scale": scale} for scale, chosen in sorted(others.items())]
-    return [Muon(inside, lr=rate), torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)]
+    adamw = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
+    return [Muon(inside, lr=rate), adamw] if inside else [adamw]
 
 
 def rate_at(step: int, steps: int, peak: float, warmup: int = 50) -> float:
@@ -148,6 +151,8 @@ def take(teacher: Teacher, path: Path, prefixes: tuple[str, ...]) -> None:
 
 def begin(teacher: Teacher, options: argparse.Namespace) -> None:
     """The weights that a new run starts from."""
+    if options.codes:
+        teacher.load_state_dict(load(options.codes), strict=False)
     model = weights.load(options.start, dtype=torch.float32) if options.start else None
     if model is not None and options.stage == "encoder":
         teacher.model.encoder.load_state_dict(model.encoder.state_dict())
@@ -172,22 +177,20 @@ class Run:
         self.folder: Path = options.run
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.teacher = new_teacher(options.seed)
-        self.step, self.aligned = 0, False
+        self.step = 0
         last = self.folder / CHECKPOINT
         state = load(last) if last.exists() else None
         if state is None:
             begin(self.teacher, options)
         else:
             self.teacher.load_state_dict(state["teacher"])
-            self.step, self.aligned = state["step"], state["aligned"]
+            self.step = state["step"]
         self.teacher.to(self.device)
         prefixes = trained_parts(self.teacher, options.stage, options.frozen_sam)
         self.optimizers = optimizers(self.teacher, prefixes, options.rate)
         if state is not None and len(state["optimizers"]) == len(self.optimizers):
             for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(values)
-        if self.aligned or (options.stage == "decoder" and (self.folder / "codes.pt").exists()):
-            self.freeze_codes()
         self.pages = replace(STAGES[options.stage], **dict(options.set))
 
     def batches(self) -> Iterator[Batch]:
@@ -208,36 +211,22 @@ class Run:
             yield next_batch(queues[turn], artists[turn]).to(self.device)
 
     def losses(self, batch: Batch) -> Losses:
+        generator = torch.Generator(self.device).manual_seed(batch.step)
+        if self.options.stage == "codes":
+            return self.teacher.code_losses(batch, generator)
         if self.options.stage == "decoder":
-            generator = torch.Generator(self.device).manual_seed(batch.step)
             return self.teacher.decoder_losses(batch, generator)
         if self.options.stage == "sam":
             return self.teacher.sam_losses(batch)
         if self.options.stage == "encoder":
-            return self.teacher.encoder_losses(batch, self.aligned)
+            return self.teacher.encoder_losses(batch)
         return self.teacher.whole_losses(batch, coded=not self.options.start)
-
-    def align(self) -> None:
-        """From here on the encoder writes the decoder's codes, which no longer change."""
-        codes: Path | None = self.options.codes
-        if self.aligned or codes is None or not codes.exists():
-            return
-        state = load(codes)
-        self.teacher.load_state_dict(state, strict=False)
-        self.freeze_codes()
-        self.aligned = True
-
-    def freeze_codes(self) -> None:
-        self.teacher.codes.requires_grad_(False)
-        self.teacher.ground.requires_grad_(False)
 
     def go(self) -> None:
         began = saved = time.monotonic()
         name = f"metrics{self.rank or ''}.jsonl"
         with (self.folder / name).open("a") as log:
             for batch in self.batches():
-                if self.options.stage == "encoder" and self.step % 20 == 0:
-                    self.align()
                 metrics = self.learn(batch)
                 self.step += 1
                 if self.step % 10 == 0:
@@ -278,15 +267,12 @@ class Run:
         return values | {"norm": round(norm.item(), 3), "rate": round(rate, 7)}
 
     def save(self) -> None:
-        state = {"teacher": self.teacher.state_dict(), "step": self.step, "aligned": self.aligned}
+        state = {"teacher": self.teacher.state_dict(), "step": self.step}
         state["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
         save(self.folder / CHECKPOINT, state)
-        codes = self.folder / "codes.pt"
-        if self.options.stage == "decoder" and self.step >= self.options.codes_from:
-            if not codes.exists():
-                chosen = ("codes.", "ground")
-                save(codes, {k: v for k, v in state["teacher"].items() if k.startswith(chosen)})
-            self.freeze_codes()
+        if self.options.stage == "codes":
+            chosen = {k: v for k, v in state["teacher"].items() if k.startswith(("codes.", "ground"))}
+            save(self.folder / "codes.pt", chosen)
 
 
 def share_gradients(parameters: list[nn.Parameter], count: int) -> None:
@@ -343,8 +329,7 @@ def main() -> None:
     add("--set", type=setting, action="append", default=[], metavar="FIELD=JSON", help="change the pages")
     add("--frozen-sam", action="store_true", help="leave SAM's layers as they are, its neck excepted")
     add("--start", type=Path, help="folder of a network to begin with: its encoder, or for `whole` all of it")
-    add("--codes", type=Path, help="encoder: codes.pt of a decoder's run, taken as soon as it is there")
-    add("--codes-from", type=int, default=400, help="decoder: step from which the codes stay as they are")
+    add("--codes", type=Path, help="decoder, encoder: codes.pt of the codes' run")
     add("--sam", type=Path, help="sam, encoder: a run whose SAM it begins with")
     add("--encoder", type=Path, help="whole: the encoder's run")
     add("--decoder", type=Path, help="whole: the decoder's run")
