@@ -18,6 +18,7 @@ from foveate.cli import (
     mcp,
     memory,
     models,
+    proxy,
     read,
     recall,
     remember,
@@ -78,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
         memory,
         render,
         serve,
+        proxy,
         mcp,
     ):
         command.add_parser(commands)
