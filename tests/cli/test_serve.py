@@ -64,13 +64,13 @@ def test_a_job_survives_kill_9(tmp_path: Path) -> None:
     with served("--work", str(tmp_path / "calm")) as (url, _):
         whole = result(url, submit(url))
     work = str(tmp_path / "killed")
-    with served("--work", work) as (url, process):
+    with served("--work", work, "--batch-size", "2") as (url, process):
         job = submit(url)
         page_more(url, job)
         process.kill()
     kills = 1
     while True:
-        with served("--work", work) as (url, process):
+        with served("--work", work, "--batch-size", "2") as (url, process):
             page_more(url, job)
             if over(url, job):
                 assert result(url, job).markdown() == whole.markdown()
@@ -88,7 +88,7 @@ def page_more(url: str, job: str) -> None:
 
 def submit(url: str) -> str:
     form = {"mode": "tiny", "max_tokens": "30", "retries": "0"}
-    answer = httpx.post(f"{url}/v1/jobs", files={"file": live.pdf(8)}, data=form, timeout=60)
+    answer = httpx.post(f"{url}/v1/jobs", files={"file": live.pdf(4)}, data=form, timeout=60)
     return str(answer.json()["id"])
 
 
