@@ -86,16 +86,19 @@ def main() -> None:
     parser.add_argument("input", nargs="*", default=["../shared/documents/pdf"])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", default="nano")
     parser.add_argument("--max-tokens", default="16")
     parser.add_argument("--batch-size", default="4")
     options = parser.parse_args()
     work, dice = Path(tempfile.mkdtemp()), random.Random(options.seed)
     more = ["--max-tokens", options.max_tokens, "--batch-size", options.batch_size]
+    more += ["--model", options.model]
     try:
         whole = run_whole(command(options.input, work / "whole", *more))
         print(f"uninterrupted: {whole.seconds:.0f} s, first page after {whole.until_first:.0f} s", flush=True)
         line = command(options.input, work / "killed", *more)
-        longest = whole.until_first + (whole.seconds - whole.until_first) / 10
+        # So short that all kills fit in, though reading goes on between them.
+        longest = whole.until_first + (whole.seconds - whole.until_first) / options.kills
         kills, began = 0, time.monotonic()
         while kills < options.kills and kill_after(line, dice.uniform(0, longest)):
             kills += 1
