@@ -11,6 +11,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from foveate.pages.render import fonts  # noqa: E402
 from foveate.serving.proxy import create_proxy  # noqa: E402
 from foveate.serving.proxy_settings import ProxySettings, key_of, upstream_of  # noqa: E402
 
+post, get, delete = (partial(ask, timeout=120) for ask in (httpx.post, httpx.get, httpx.delete))
 WORDS = "A sentence of the talk that grew long and longer, as talks with machines do these days. "
 CALL = {"id": "call-1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Ulm"}'}}
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
@@ -206,9 +208,7 @@ def test_a_hundred_turns_are_cut_to_the_budget(client: Any, endpoint: Endpoint) 
 
 def test_a_short_talk_goes_on_byte_for_byte(front: str, endpoint: Endpoint) -> None:
     body = b'{ "model":"m",\n "messages": [{"role":"user","content":"hi \\u00e4"}], "odd": 1e2 }'
-    answer = httpx.post(
-        f"{front}/v1/chat/completions", content=body, headers={"content-type": "application/json"}
-    )
+    answer = post(f"{front}/v1/chat/completions", content=body, headers={"content-type": "application/json"})
     assert endpoint.raw == [body] and answer.headers["x-foveate-tokens-saved"] == "0"
 
 
@@ -228,7 +228,7 @@ def test_a_stream_comes_chunk_by_chunk(client: Any, endpoint: Endpoint) -> None:
 def test_upstream_is_let_go_with_the_client(front: str, endpoint: Endpoint) -> None:
     endpoint.gate.clear()
     body = {"model": "m", "messages": talk(1), "stream": True}
-    with httpx.stream("POST", f"{front}/v1/chat/completions", json=body) as answer:
+    with httpx.stream("POST", f"{front}/v1/chat/completions", json=body, timeout=60) as answer:
         assert next(answer.iter_raw()).startswith(b"data: ")
     assert endpoint.left.wait(20)
 
@@ -252,23 +252,21 @@ def test_errors_pass_through(client: Any, front: str, endpoint: Endpoint) -> Non
         client.chat.completions.create(model="broken", messages=talk(2))
     assert caught.value.response.headers["retry-after"] == "7" and caught.value.code == "rate_limited"
     assert caught.value.response.headers["x-request-id"] == "r-1"
-    answer = httpx.post(f"{front}/v1/chat/completions", content=b"{broken")
+    answer = post(f"{front}/v1/chat/completions", content=b"{broken")
     assert answer.status_code == 400 and answer.json()["error"]["message"] == "no JSON"
     assert endpoint.raw[-1] == b"{broken"
 
 
 def test_other_endpoints_pass_through(client: Any, front: str, endpoint: Endpoint) -> None:
     assert [model.id for model in client.models.list()] == ["m"]
-    answer = httpx.get(f"{front}/v1/packed?a=1&b=%2F", headers={"accept-encoding": "gzip"})
+    answer = get(f"{front}/v1/packed?a=1&b=%2F", headers={"accept-encoding": "gzip"})
     assert answer.status_code == 203 and answer.json() == {"packed": True}
     assert answer.headers["content-encoding"] == "gzip" and answer.headers["set-cookie"] == "a=1"
     assert endpoint.paths[-1] == "/v1/packed?a=1&b=%2F"
-    assert (
-        httpx.delete(f"{front}/v1/files/a%2Fb").status_code == 404 and endpoint.paths[-1] == "/v1/files/a%2Fb"
-    )
-    assert httpx.get(f"{front}/v1/moved").status_code == 307  # not followed
+    assert delete(f"{front}/v1/files/a%2Fb").status_code == 404 and endpoint.paths[-1] == "/v1/files/a%2Fb"
+    assert get(f"{front}/v1/moved").status_code == 307  # not followed
     endpoint.headers.clear()
-    httpx.post(
+    post(
         f"{front}/v1/files",
         content=b"\0\xff",
         headers={"x-own": "1", "x-foveate-budget": "9", "te": "trailers"},
@@ -290,19 +288,19 @@ def test_keys(behind: tuple[Endpoint, str], front: str, endpoint: Endpoint) -> N
     """The client's key goes on, unless the upstream's was given at the start."""
     chat = {"model": "m", "messages": talk(1)}
     head = {"authorization": "Bearer mine"}
-    httpx.post(f"{front}/v1/chat/completions", json=chat, headers=head)
+    post(f"{front}/v1/chat/completions", json=chat, headers=head)
     with running(create_proxy(ProxySettings(f"{behind[1]}/v1", key="upstream-key"))) as other:
-        httpx.post(f"{other}/v1/chat/completions", json=chat, headers=head)
-        assert "upstream-key" not in httpx.get(f"{other}/foveate/status").text
+        post(f"{other}/v1/chat/completions", json=chat, headers=head)
+        assert "upstream-key" not in get(f"{other}/foveate/status").text
     assert [sent["authorization"] for sent in endpoint.headers] == ["Bearer mine", "Bearer upstream-key"]
     assert "upstream-key" not in repr(ProxySettings("http://x", key="upstream-key"))
 
 
 def test_a_dry_run_changes_nothing_and_tells(front: str, endpoint: Endpoint) -> None:
     body = json.dumps({"model": "m", "messages": talk()}).encode()
-    dry = httpx.post(f"{front}/v1/chat/completions", content=body, headers={"x-foveate-dry-run": "true"})
+    dry = post(f"{front}/v1/chat/completions", content=body, headers={"x-foveate-dry-run": "true"})
     assert endpoint.raw == [body] and int(dry.headers["x-foveate-tokens-saved"]) > 3000
-    estimate = httpx.post(f"{front}/foveate/estimate", content=body, headers={"x-foveate-budget": "3000"})
+    estimate = post(f"{front}/foveate/estimate", content=body, headers={"x-foveate-budget": "3000"})
     account = estimate.json()
     assert account["after"] <= 3000 < account["before"] and len(endpoint.raw) == 1
     assert account["images"] > 0 and account["bytes_after"] > account["bytes_before"]
@@ -310,13 +308,13 @@ def test_a_dry_run_changes_nothing_and_tells(front: str, endpoint: Endpoint) -> 
 
 def test_a_request_may_have_its_own_budget(front: str, endpoint: Endpoint) -> None:
     body = json.dumps({"model": "m", "messages": talk(30)}).encode()
-    off = httpx.post(f"{front}/v1/chat/completions", content=body, headers={"x-foveate-budget": "off"})
+    off = post(f"{front}/v1/chat/completions", content=body, headers={"x-foveate-budget": "off"})
     assert endpoint.raw == [body] and "x-foveate-images" not in off.headers
-    less = httpx.post(f"{front}/v1/chat/completions", content=body, headers={"x-foveate-budget": "1500"})
+    less = post(f"{front}/v1/chat/completions", content=body, headers={"x-foveate-budget": "1500"})
     assert int(less.headers["x-foveate-tokens-after"]) <= 1500
-    wrong = httpx.post(f"{front}/v1/chat/completions", content=body, headers={"x-foveate-budget": "many"})
+    wrong = post(f"{front}/v1/chat/completions", content=body, headers={"x-foveate-budget": "many"})
     assert wrong.status_code == 400 and "x-foveate-budget" in wrong.json()["error"]["message"]
-    assert httpx.post(f"{front}/foveate/estimate", content=b"[]").status_code == 400
+    assert post(f"{front}/foveate/estimate", content=b"[]").status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -326,7 +324,7 @@ def test_odd_messages_go_on_for_upstream_to_judge(
     messages: list[Any], front: str, endpoint: Endpoint
 ) -> None:
     body = json.dumps({"model": "m", "messages": messages}).encode()
-    answer = httpx.post(f"{front}/v1/chat/completions", content=body)
+    answer = post(f"{front}/v1/chat/completions", content=body)
     assert answer.status_code == 200 and endpoint.raw == [body]
 
 
@@ -335,14 +333,14 @@ def test_upstream_that_is_not_there(tmp_path: Path) -> None:
         nobody.bind(("127.0.0.1", 0))
         settings = ProxySettings(f"http://127.0.0.1:{nobody.getsockname()[1]}/v1", cache=tmp_path)
         with running(create_proxy(settings)) as url:
-            answer = httpx.post(f"{url}/v1/chat/completions", json={"model": "m", "messages": talk(1)})
+            answer = post(f"{url}/v1/chat/completions", json={"model": "m", "messages": talk(1)})
             assert answer.status_code == 502 and "upstream" in answer.json()["error"]["message"]
-            assert "upstream_failures_total 1" in httpx.get(f"{url}/foveate/metrics").text
+            assert "upstream_failures_total 1" in get(f"{url}/foveate/metrics").text
 
 
 def test_too_much_is_refused(behind: tuple[Endpoint, str], endpoint: Endpoint) -> None:
     with running(create_proxy(ProxySettings(f"{behind[1]}/v1", max_bytes=1000))) as url:
-        answer = httpx.post(f"{url}/v1/chat/completions", content=b"x" * 2000)
+        answer = post(f"{url}/v1/chat/completions", content=b"x" * 2000)
         assert answer.status_code == 413 and "--max-bytes" in answer.json()["error"]["message"]
     assert not endpoint.raw
 
@@ -354,8 +352,8 @@ def test_counts_and_logs_hold_no_content(
     caplog.set_level(logging.INFO, "foveate.proxy")
     with running(create_proxy(ProxySettings(f"{behind[1]}/v1", budget=4000, provider="qwen2.5-vl"))) as url:
         for _ in range(2):
-            httpx.post(f"{url}/v1/chat/completions?key=hidden", json={"model": "m", "messages": messages})
-        status, metrics = httpx.get(f"{url}/foveate/status").json(), httpx.get(f"{url}/foveate/metrics").text
+            post(f"{url}/v1/chat/completions?key=hidden", json={"model": "m", "messages": messages})
+        status, metrics = get(f"{url}/foveate/status").json(), get(f"{url}/foveate/metrics").text
     totals = status["totals"]
     assert totals["packed"] == 2 and totals["statuses"] == {"200": 2} and totals["tokens_saved"] > 6000
     assert status["pages"]["hits"] >= status["pages"]["misses"] > 0  # the second request rendered nothing

@@ -26,6 +26,7 @@ from foveate.cli import (
     serve,
     tokens,
     train,
+    tune,
 )
 from foveate.cli.problems import FAILED, complain
 from foveate.errors import FoveateError
@@ -78,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
         recall,
         memory,
         render,
+        tune,
         serve,
         proxy,
         mcp,

@@ -32,6 +32,11 @@ def add_reader(parser: argparse.ArgumentParser, required: bool = True) -> None:
     add("--mode", metavar="NAME", default="auto", help=MODES)
     add("--seed", metavar="N", type=shared.whole_number(0), default=0, help="of all dice (default: 0)")
     add_output(parser)
+    add_reader_options(parser)
+
+
+def add_reader_options(parser: argparse.ArgumentParser) -> None:
+    """How a reader is made."""
     add = parser.add_argument_group("reader").add_argument
     add("--prompt", metavar="NAME", default="markdown", help=PROMPTS)
     add("--device", default="auto", help="auto, cpu, cuda … (default: auto)")
