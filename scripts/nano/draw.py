@@ -71,7 +71,7 @@ class Drawn:
 
     image: np.ndarray  # (H, W) uint8, grey
     text: str
-    chars: np.ndarray  # (N, 3) int32: number in ALPHABET, x and y of the ink's centre; in reading order
+    chars: np.ndarray  # (N, 3) int32: number in ALPHABET, x of the ink's centre, y of the line's middle
     char_offsets: np.ndarray  # (N,) int32: where each character stands in `text`
     lines: list[tuple[int, int, Box]]  # start and end in `text`, box around the ink
     font: str
@@ -611,7 +611,11 @@ def draw(
         image = _wear(rng, image)
 
     corners = camera.points(boxes.reshape(-1, 2, 2))  # (N, 2, xy): left top and right bottom
-    middles = np.floor(corners.mean(1)).astype(np.int32)
+    # A comma hangs low and a quotation mark high, but both stand in the line.
+    drawn = [int(np.count_nonzero(line.codes != _SPACE)) for line in lines]
+    heights = [line.baseline - 0.3 * line.style.size for line in lines]
+    centres = np.stack([boxes.reshape(-1, 2, 2)[:, :, 0].mean(1), np.repeat(heights, drawn)], axis=1)
+    middles = np.floor(camera.points(centres)).astype(np.int32)
     says = "".join(line.joint + line.text for line in lines)
     numbers = _numbers(says)[offsets]  # not those of the glyphs: an item's mark reads as "-"
     return Drawn(

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from batches import IGNORE, Batch
 from codes import Codes, Glance, blur
 from spelling import Spelling
+from text import ALPHABET
 from torch import Tensor, nn
 
 from foveate.model.attention import rotate
@@ -27,6 +28,7 @@ from foveate.pages.tokenizer import Tokenizer
 
 Losses = dict[str, Tensor]
 BIN, CELLS = 8, 16  # pixels of a place in a cell, and the most cells along a side
+LINES, SPELT = 4, 3  # parts of a cell's height, and characters of a token that are asked for
 
 
 class Teacher(nn.Module):
@@ -42,6 +44,11 @@ class Teacher(nn.Module):
         self.glance = Glance(config.sam.neck_channels)
         self.guided = [layer.self_attn for layer in model.decoder.layers]
         width, layers = config.decoder.hidden_size, config.decoder.num_hidden_layers
+        names = len(ALPHABET) + 2  # the space and the line's end too
+        self.spell_heads = nn.ModuleList(nn.Linear(width, SPELT * names) for _ in range(layers - 3))
+        self.register_buffer(
+            "first_characters", first_characters(tokenizer, config.decoder.vocab_size), persistent=False
+        )
         self.spot_heads = nn.ModuleList(nn.Linear(width, 4 * CELLS) for _ in range(layers - 1))
 
     def told(self, batch: Batch, letters: Tensor) -> Tensor:
@@ -119,12 +126,11 @@ class Teacher(nn.Module):
         logits = F.linear(hidden[asked], rows).float()
         losses = {"text": F.cross_entropy(logits, batch.labels[asked])}
         losses["text_right"] = (logits.argmax(-1) == batch.labels[asked]).float().mean()
-        for name, (heads, cells) in guides(batch.guide).items():
-            looked = []
-            for layer, head in heads:
-                module = self.guided[layer]
-                looked.append(guide_loss(module, caught[module][0], head, cells))
+        for name, wanted in guides(batch.guide, batch.spots).items():
+            modules = [(self.guided[layer], head, cells) for layer, head, cells in wanted]
+            looked = [guide_loss(module, caught[module][0], head, cells) for module, head, cells in modules]
             losses[name] = torch.stack(looked).mean()
+        losses["spell"], losses["spell_right"] = self.spell(batch.labels, caught)
         losses["spot"], losses["spot_right"] = self.spotting(batch.spots, caught)
         routed = [balance(caught[m][1]) for m in self.model.modules() if isinstance(m, Router)]
         losses["balance"] = torch.stack(routed).mean()
@@ -178,6 +184,20 @@ class Teacher(nn.Module):
             close = (off <= torch.tensor([0, 0, 1, 1], device=off.device)).all(-1).float().mean()
         return torch.stack(losses).mean(), close
 
+    def spell(self, labels: Tensor, caught: dict[nn.Module, tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
+        """Loss of naming the next token's first characters from the last layers but one, and the share of its
+        first ones that the last of these names right."""
+        asked = labels != IGNORE
+        wanted = self.first_characters[labels[asked]]  # (N, SPELT)
+        losses, right = [], torch.zeros(())
+        for layer, head in zip(self.model.decoder.layers[2:], self.spell_heads, strict=False):
+            x = caught[layer][1][asked]
+            scores = head(F.layer_norm(x, x.shape[-1:])).float().view(len(x), SPELT, -1)
+            losses.append(F.cross_entropy(scores.flatten(0, 1), wanted.flatten(), ignore_index=IGNORE))
+            named = wanted[:, 0] != IGNORE
+            right = (scores[:, 0].argmax(-1) == wanted[:, 0])[named].float().mean()
+        return torch.stack(losses).mean(), right
+
 
 def ground(side: int, width: int) -> Tensor:
     """What every cell says of its place from the start: a vector of its row and one of its column,
@@ -185,21 +205,41 @@ def ground(side: int, width: int) -> Tensor:
     return 0.7 * (torch.randn(1, side, 1, width) + torch.randn(1, 1, side, width))
 
 
-def guides(guide: Tensor) -> dict[str, tuple[list[tuple[int, int]], Tensor]]:
-    """What the guided heads look for: their (layer, head), and places (B, T).
+def guides(guide: Tensor, spots: Tensor) -> dict[str, list[tuple[int, int, Tensor]]]:
+    """What the guided heads look for: layer, head, and places (B, T).
 
-    A token of several cells is spelt from one after the other: heads for its first cell, its second and its
-    third. A head passes on a fifth of what a cell says, so several look at the first. Others find the last
-    cell of what has just been written.
+    A token of several cells is spelt from one after the other, so there are heads for its first cell, its
+    second and its third; others find the last cell of what has just been written. Four heads of a layer share
+    a cell's lines: each looks at the cell when its own quarter of the height is to be read and else at the
+    sequence's first token, so that it need pass on one line only. Choosing is easier for attention than for
+    the layers behind it.
     """
     last = guide.gather(2, ((guide >= 0).sum(2, keepdim=True) - 1).clamp(min=0))[..., 0]
     behind = torch.cat([torch.full_like(last[:, :1], -1), last[:, :-1]], dim=1)
-    return {
-        "next": ([(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (4, 0)], guide[..., 0]),
-        "behind": ([(1, 1), (2, 2)], behind),
-        "second": ([(2, 3), (3, 2), (4, 1)], guide[..., 1]),
-        "third": ([(3, 3), (4, 2)], guide[..., 2]),
+    first, second = guide[..., 0], guide[..., 1]
+    line = torch.where(spots[..., 1] >= 0, spots[..., 1] % CELL // (CELL // LINES), -1)
+    found = {
+        "next": [(1, 0, first), (4, 0, first)],
+        "behind": [(1, 1, behind), (2, 4, behind)],
+        "second": [(4, 1, second)],
+        "third": [(4, 2, guide[..., 2])],
+        "line": [],
     }
+    for layer, cells in ((2, first), (3, second)):
+        for number in range(LINES):
+            own = torch.where((line == number) & (cells >= 0), cells, 0)
+            found["line"].append((layer, number, torch.where(line >= 0, own, -1)))
+    return found
+
+
+def first_characters(tokenizer: Tokenizer, rows: int) -> Tensor:
+    """Numbers of each token's first characters, (rows, SPELT), IGNORE beyond its end."""
+    known = {character: number for number, character in enumerate(ALPHABET + " \n")}
+    table = torch.full((rows, SPELT), IGNORE)
+    for token in range(len(tokenizer)):
+        for place, character in enumerate(tokenizer.decode([token])[:SPELT]):
+            table[token, place] = known.get(character, IGNORE)
+    return table
 
 
 def guide_loss(attention: nn.Module, inputs: tuple[Any, ...], number: int, cells: Tensor) -> Tensor:

@@ -52,6 +52,8 @@ WEIGHTS = {
     "second": 0.7,
     "third": 0.7,
     "spot": 1.0,
+    "line": 1.0,
+    "spell": 1.0,
     "balance": 0.01,
     "patch": 0.5,
     "code": 1.0,
@@ -79,6 +81,7 @@ def trained_parts(teacher: Teacher, stage: str, frozen_sam: bool) -> list[str]:
             "model.encoder.view_separator",
             "spelling.",
             "spot_heads.",
+            "spell_heads.",
         ]
     if stage == "sam":
         return ["model.encoder.sam.", "glance."]
@@ -90,13 +93,25 @@ def trained_parts(teacher: Teacher, stage: str, frozen_sam: bool) -> list[str]:
         *sight,
         "spelling.",
         "spot_heads.",
+        "spell_heads.",
         "model.decoder.",
         "model.encoder.image_newline",
         "model.encoder.view_separator",
     ]
 
 
-TABLES = ("embed", "lm_head", "pos", "codes", "ground", "glance", "spot_heads", "gate.weight", "spelling")
+TABLES = (
+    "embed",
+    "lm_head",
+    "pos",
+    "codes",
+    "ground",
+    "glance",
+    "spot_heads",
+    "spell_heads",
+    "gate.weight",
+    "spelling",
+)
 SLOW = {"lm_head": 0.15, "spelling.write": 0.15, "embed_tokens": 0.3}  # times the rate: their rows are small
 
 
@@ -166,7 +181,11 @@ def begin(teacher: Teacher, options: argparse.Namespace) -> None:
         own += ("model.encoder.projector.", "glance.")
         take(teacher, options.encoder / CHECKPOINT, own)
         rest = ("model.decoder.", "model.encoder.image_newline", "model.encoder.view_separator")
-        take(teacher, options.decoder / CHECKPOINT, (*rest, "codes.", "ground", "spelling.", "spot_heads."))
+        take(
+            teacher,
+            options.decoder / CHECKPOINT,
+            (*rest, "codes.", "ground", "spelling.", "spot_heads.", "spell_heads."),
+        )
 
 
 class Run:

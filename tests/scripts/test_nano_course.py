@@ -96,7 +96,12 @@ def test_spellings_settle_into_the_rows(taught: Any) -> None:
 
 def test_guides_name_a_tokens_cells_in_order() -> None:
     guide = torch.tensor([[[4, 5, 6, -1], [7, -1, -1, -1], [-1, -1, -1, -1]]])
-    found = {name: cells.tolist() for name, (_, cells) in teacher.guides(guide).items()}
+    spots = torch.tensor([[[0, 64 + 50], [0, 20], [-1, -1]]])
+    guides = teacher.guides(guide, spots)
+    found = {name: wanted[0][2].tolist() for name, wanted in guides.items() if name != "line"}
+    lines = {(layer, head): cells.tolist() for layer, head, cells in guides["line"]}
+    assert lines[2, 3] == [[4, 0, -1]] and lines[2, 1] == [[0, 7, -1]] and lines[2, 0] == [[0, 0, -1]]
+    assert lines[3, 3] == [[5, 0, -1]] and lines[3, 1] == [[0, 0, -1]]
     assert found["next"] == [[4, 7, -1]] and found["second"] == [[5, -1, -1]]
     assert found["third"] == [[6, -1, -1]]
     assert found["behind"] == [[-1, 6, 7]]  # the last cell of the token before
