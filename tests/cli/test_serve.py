@@ -16,9 +16,16 @@ import pytest
 
 from foveate.cli import main
 from foveate.document import Document
+from foveate.serving import logs
 from tests.serving import live
 
 PAGE = Path("src/foveate/assets/demo/page.png")
+
+
+@pytest.fixture(autouse=True)
+def log_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the process that runs the tests."""
+    monkeypatch.setattr(logs, "set_up", lambda level: None)
 
 
 @contextmanager

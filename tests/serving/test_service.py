@@ -217,3 +217,13 @@ def test_the_end_is_announced(held: threading.Event) -> None:
         server.server.should_exit = True
         held.set()
         assert asking.status == 200
+
+
+def test_the_page_of_the_api(server: Live) -> None:
+    """Every operation, and nothing that another host would have to send."""
+    with server.client() as client:
+        answer = client.get("/docs")
+        paths = client.get("/openapi.json").json()["paths"]
+    assert all(f"<code>{path}</code>" in answer.text for path in paths)
+    assert "<script" not in answer.text and "http://" not in answer.text and "https://" not in answer.text
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")

@@ -1,6 +1,7 @@
 """/docs: the OpenAPI description as one plain page, without scripts and without other hosts."""
 
 import json
+import re
 from html import escape
 from typing import Any
 
@@ -34,7 +35,7 @@ def render(description: dict[str, Any]) -> str:
     """A whole HTML page from an OpenAPI description."""
     info = description["info"]
     parts = [f"<h1>{escape(info['title'])}</h1>"]
-    parts += [f"<p>{escape(text)}</p>" for text in info["description"].split("\n\n")]
+    parts += [f"<p>{_words(text)}</p>" for text in info["description"].split("\n\n")]
     parts.append('<p>For programs: <a href="openapi.json">openapi.json</a></p>')
     for path, methods in description["paths"].items():
         parts += [_operation(description, path, method, about) for method, about in methods.items()]
@@ -52,11 +53,12 @@ def _operation(description: dict[str, Any], path: str, method: str, about: dict[
     for kind, body in about.get("requestBody", {}).get("content", {}).items():
         schema = _resolved(description, body["schema"])
         needed = schema.get("required", ())
-        rows += [(n, s, n in needed, kind) for n, s in schema.get("properties", {}).items()]
+        place = "form" if "form" in kind else "body"
+        rows += [(n, s, n in needed, place) for n, s in schema.get("properties", {}).items()]
     table = "".join(_row(description, *row) for row in rows)
     if table:
         table = f"<table><tr><th>field</th><th>in</th><th>type</th><th></th></tr>{table}</table>"
-    words = f"<p>{escape(about.get('description', ''))}</p>"
+    words = f"<p>{_words(about.get('description', ''))}</p>"
     return f"<details><summary>{name} {escape(about.get('summary', ''))}</summary>{words}{table}</details>"
 
 
@@ -73,6 +75,11 @@ def _row(description: dict[str, Any], name: str, schema: dict[str, Any], needed:
         escape(words),
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _words(text: str) -> str:
+    """Text with `code` in it."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _type(description: dict[str, Any], schema: dict[str, Any]) -> str:
