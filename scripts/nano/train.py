@@ -107,8 +107,7 @@ TABLES = (
     "codes",
     "ground",
     "glance",
-    "spot_heads",
-    "spell_heads",
+    "_heads",
     "gate.weight",
     "spelling",
 )
