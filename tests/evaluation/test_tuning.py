@@ -27,7 +27,7 @@ from foveate.pages.text_tokens import estimate  # noqa: E402
 
 LEAST = 9.0  # pixels: what the scripted reader can still read
 SEARCH = Search(
-    "scripted", "text", "estimate", mode="tiny", precision=0.9, generations=4, population=8, pages=1
+    "scripted", "text", "estimate", mode="tiny", precision=0.9, generations=4, population=6, pages=1
 )
 
 
@@ -89,9 +89,9 @@ def test_the_densest_style_that_is_read_wins(reader: Scripted, text_file: Path, 
     assert LEAST <= tuned.style.size <= 12 and tuned.winner.precision == 1
     readable = [trial for trial in tuned.trials if trial.precision >= 0.9]
     assert max(trial.ratio for trial in readable) == max(t.ratio for t in tuned.trials if t.precision == 1)
-    first = max(trial.ratio for trial in tuned.trials[:8] if trial.precision >= 0.9)
-    assert tuned.winner.ratio > first  # evolution has gained on what it began with
-    assert tuned.winner.pages == 2 * SEARCH.pages and len(tuned.trials) == 32
+    named = max(trial.ratio for trial in tuned.trials[:3] if trial.precision >= 0.9)
+    assert max(trial.ratio for trial in readable) > 1.05 * named  # evolution gains on what it begins with
+    assert tuned.winner.pages == 2 * SEARCH.pages and len(tuned.trials) == 24
     assert tuned.style.width == 512
 
 
@@ -100,9 +100,9 @@ def test_a_journal_is_gone_on_with(reader: Scripted, text_file: Path, tmp_path: 
     pages = reader.pages
     lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
     # As after a kill in the middle of a line.
-    (tmp_path / "cut.jsonl").write_bytes(b"".join(lines[:15]) + lines[15][:40])
+    (tmp_path / "cut.jsonl").write_bytes(b"".join(lines[:12]) + lines[12][:40])
     again = run(reader, text_file, tmp_path / "cut.jsonl")
-    assert again == whole and reader.pages - pages < pages - 10
+    assert again == whole and reader.pages - pages < pages - 8
     assert (tmp_path / "cut.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     before = reader.pages
     assert run(reader, text_file, tmp_path / "cut.jsonl") == whole and reader.pages == before
@@ -221,7 +221,7 @@ class Reader:
     def versions(self):
         return {}
 
-search = Search("scripted", "text", "estimate", mode="tiny", precision=0.9, generations=3, population=5, pages=1)
+search = Search("scripted", "text", "estimate", mode="tiny", precision=0.9, generations=3, population=5)
 def say(trial):
     print(trial.genes.key, flush=True)
 tune(search, Reader(), open_source(Path(sys.argv[1])), estimate, Path(sys.argv[2]), say)

@@ -373,6 +373,16 @@ class OpticalMemory(Shelf):
 
         return context.build(self, budget, **how)
 
+    def to_messages(self, budget: int = 16_000, format: str = "openai", **how: Any) -> list[dict[str, Any]]:
+        """What fits into so many tokens as messages for a vision model: recent text, older pages as pictures.
+
+        `how`: the `provider` whose rule counts pictures, or the `model`; the share of `recent` text; `blur`.
+        See `memory.given`. Raises `OptionError`.
+        """
+        from foveate.memory import given
+
+        return given.to_messages(self, budget, format, **how)
+
     def sizes(self) -> Sizes:
         """What the store holds, in tokens and in bytes."""
         from foveate.memory import sizes

@@ -78,6 +78,17 @@ def test_without_margins_nothing_is_cut() -> None:
             assert word.box.x0 >= 0 and word.box.y0 >= 0 and word.box.x1 <= 320 and word.box.y1 <= 240
 
 
+def test_a_full_lines_ink_stays_on_its_page() -> None:
+    """Ink hangs over its place by a pixel or two; without margins a full line has no room for that."""
+    words = ("some", "plain", "jjj", "Wffj", "for", "fjord", "pages", "ÄÖj", "nobody", "knows", "__", "f")
+    text = " ".join(np.random.default_rng(0).choice(words, 1500).tolist())
+    for size in (7.0, 9.25, 17.0):
+        style = Style(width=301, height=200, margins=(0,) * 4, size=size, align="justified", italic=True)
+        pages = render(text, style)
+        assert said(pages, text) == squeezed(text)
+        assert all(word.box.x0 >= 0 and word.box.x1 <= 301 for page in pages for word in page.words)
+
+
 def test_the_text_comes_back() -> None:
     pages = render(ENGLISH, SMALL)
     assert said(pages, ENGLISH) == squeezed(ENGLISH)

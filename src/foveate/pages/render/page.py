@@ -136,9 +136,14 @@ class RenderedPage:
                 continue
             left, right = int(boxes[here, 0].min()), int(boxes[here, 2].max())
             shift = max(0, -left) or min(0, width - right)
-            assert left + shift >= 0 and right + shift <= width, "a line wider than its page"
-            self._corners[here] += shift
-            boxes[here, 0::2] += shift
+            moved = np.full(np.count_nonzero(here), shift)
+            if (excess := right - left - width) > 0:
+                # Without margins a full line's ink may be a pixel or two wider: its glyphs move together.
+                shares = (boxes[here, 2] - left) / (right - left)
+                moved = -left - np.ceil(shares * excess).astype(np.int64)
+                moved = np.maximum(moved, -boxes[here, 0])
+            self._corners[here] += moved
+            boxes[here, 0::2] += moved[:, None]
 
     @property
     def span(self) -> Span:
