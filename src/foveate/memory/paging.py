@@ -97,7 +97,9 @@ def _render(text: str, style: Style) -> list[RenderedPage]:
         with _SETTING:
             return render(text, style)
     except ImportError as missing:
-        raise OptionError(f"remembering text needs {missing.name}: pip install 'foveate[render]'") from missing
+        raise OptionError(
+            f"remembering text needs {missing.name}: pip install 'foveate[render]'"
+        ) from missing
 
 
 def draft_of(image: Image.Image, mode: str) -> Draft:
