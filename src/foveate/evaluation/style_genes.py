@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from foveate.pages.render import Style, fonts
+from foveate.pages.render import Align, Style, fonts
+from foveate.pages.render.style import LineBreaks
 
 # Plain faces that many machines have; narrow ones hold more on a line.
 FAMILIES = (
@@ -41,8 +42,8 @@ class Genes:
     spacing: int  # of words, in tenths of the font's own space
     gap: int  # between paragraphs, in tenths of a line
     font: str
-    align: str
-    line_breaks: str
+    align: Align
+    line_breaks: LineBreaks
     bold: int
 
     @property
@@ -102,7 +103,7 @@ def genes_of(style: Style, families: Sequence[str]) -> Genes:
     }
     held = {name: min(max(value, _NUMBERS[name][0]), _NUMBERS[name][1]) for name, value in numbers.items()}
     font = next((name for name in style.fonts if name in families), families[0])
-    align = style.align if style.align in _WORDS["align"] else "start"
+    align: Align = style.align if style.align in _WORDS["align"] else "start"
     return Genes(font=font, align=align, line_breaks=style.line_breaks, **held)
 
 

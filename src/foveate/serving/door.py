@@ -21,8 +21,8 @@ from foveate.serving.service import Service
 
 LOG = logging.getLogger("foveate.serving")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HEAVY = ("/v1/read", "/v1/chat/completions", "/v1/jobs", "/v1/files")
-_HEAVY += tuple(f"/v1/page/{name}" for name in ("look", "read", "render", "fade"))
+_PAGE = ("/v1/page/look", "/v1/page/read", "/v1/page/render", "/v1/page/fade")  # the web page asks these
+_HEAVY = ("/v1/read", "/v1/chat/completions", "/v1/jobs", "/v1/files", *_PAGE)
 _LINGER = 10.0  # seconds for which the rest of a refused body is thrown away, so that the answer arrives
 
 
