@@ -176,6 +176,32 @@ def test_marked_pages_are_full() -> None:
         assert all(line.box.x1 > SMALL.width - SMALL.margins[2] - 40 for line in page.lines)
 
 
+def test_a_long_text_that_runs_on_is_set_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "\n".join(ENGLISH[n % 97 : n % 97 + 40 + n % 230] for n in range(60)) + "\n\n"
+    style = replace(SMALL, line_breaks="marked", align="justified", page_numbers=True)
+    whole = render(text, style)
+    for window in (300, 1111, 2500):
+        monkeypatch.setattr("foveate.pages.render.WINDOW", window)
+        pages = render(text, style)
+        assert [page.image.tobytes() for page in pages] == [page.image.tobytes() for page in whole]
+        assert [page.words for page in pages] == [page.words for page in whole]
+    assert len(whole) > 8 and said(whole, text) == squeezed(text)
+
+
+def test_the_first_pages_cost_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what the text behind them is."""
+    settings = []
+    real = setting.Setting.__init__
+
+    def counted(self: setting.Setting, *what: object) -> None:
+        settings.append(self)
+        real(self, *what)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(setting.Setting, "__init__", counted)
+    assert len(render("A line.\n" * 5000, SMALL, limit=2)) == 2
+    assert len(settings) < 60
+
+
 def test_marked_lines_of_hebrew_keep_their_directions(needs: Callable[[str], None]) -> None:
     text = "שלום עולם\nplain English\n\nעוד שורה"
     needs(text)

@@ -66,7 +66,7 @@ def _series(chart: Lines | Dots, axes: Any) -> None:
         style = "none" if isinstance(chart, Dots) or not series.joined else "--" if series.reference else "-"
         colour = COLOURS[series.colour % len(COLOURS)]
         marker = "o" if not series.reference else "D"
-        axes.plot(xs, ys, style, marker=marker, markersize=4, color=colour, label=series.name)
+        axes.plot(xs, ys, linestyle=style, marker=marker, markersize=4, color=colour, label=series.name)
         for point in series.points:
             if point.low is not None and point.high is not None:
                 axes.vlines(point.x, point.low, point.high, color=colour, alpha=0.5)

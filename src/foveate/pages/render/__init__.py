@@ -16,10 +16,11 @@ Needs uharfbuzz, and python-bidi for text from right to left: `pip install 'fove
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
-from foveate.pages.render import content, glyphs, shaping
+from foveate.pages.render import bidi, content, glyphs, shaping
 from foveate.pages.render.flow import pour
-from foveate.pages.render.page import RenderedBlock, RenderedLine, RenderedPage, RenderedWord, Span
+from foveate.pages.render.page import RenderedBlock, RenderedLine, RenderedPage, RenderedWord, Sheet, Span
 from foveate.pages.render.style import Align, Colour, LineBreaks, Style
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "render_pages",
 ]
 
+WINDOW = 1 << 17  # characters of a text that runs on which are set at once
 _LOCK = threading.RLock()  # shapes and glyphs are kept for all, and are no good to two threads at once
 _unfinished = 0  # texts of which pages are still to come: what they were measured by must stay
 
@@ -65,7 +67,7 @@ def render_pages(text: str, style: Style | None = None) -> Iterator[RenderedPage
             shaping.forget()
         _unfinished += 1
     try:
-        sheets = pour(_blocks(text, style), style, text)
+        sheets = _sheets(text, style)
         while True:
             with _LOCK:
                 sheet = next(sheets, None)
@@ -76,6 +78,30 @@ def render_pages(text: str, style: Style | None = None) -> Iterator[RenderedPage
     finally:
         with _LOCK:
             _unfinished -= 1
+
+
+def _sheets(text: str, style: Style) -> Iterator[Sheet]:
+    """The pages before they are drawn. A long text that runs on is set window by window: each begins with
+    what was on the last page of the one before."""
+    runs_on = style.line_breaks == "marked" and not style.markdown and len(text) > WINDOW
+    if not runs_on or bidi.runs_right(text):
+        yield from pour(_blocks(text, style), style, text)
+        return
+    start, window, number = 0, WINDOW, style.first_page
+    while True:
+        stop = start + window
+        blocks = content.marked_blocks(text, style.line_mark, start, stop)
+        sheets = pour(blocks, replace(style, first_page=number), text[start:stop])
+        last = next(sheets)
+        for sheet in sheets:
+            yield last
+            number, last = number + 1, sheet
+        if stop >= len(text):
+            yield last
+            return
+        first = last.first_place
+        window = WINDOW if first is not None and first > start else 2 * window
+        start = start if first is None else first
 
 
 def _blocks(text: str, style: Style) -> list[content.Block]:

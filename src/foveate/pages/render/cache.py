@@ -20,6 +20,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -153,10 +154,15 @@ def _kept(text: str, style: Style, trim: bool) -> Iterator[KeptPage]:
 
 def key_of(text: str, style: Style, trim: bool = False) -> str:
     """The name of a text's pages in a style, on this machine's fonts."""
-    head = json.dumps([VERSION, fonts.fingerprint(), trim, asdict(style)], sort_keys=True)
-    digest = hashlib.sha256(head.encode())
+    digest = hashlib.sha256(_head(style, trim))
     digest.update(text.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:40]
+
+
+@lru_cache(maxsize=256)
+def _head(style: Style, trim: bool) -> bytes:
+    """What is the same for many texts."""
+    return json.dumps([VERSION, fonts.fingerprint(), trim, asdict(style)], sort_keys=True).encode()
 
 
 class _Folder:

@@ -90,24 +90,25 @@ def joined_blocks(text: str) -> list[Block]:
     return blocks
 
 
-def marked_blocks(text: str, mark: str) -> list[Block]:
-    """One paragraph: a mark stands where a line ended, twice for an empty line. A page is full that way.
+def marked_blocks(text: str, mark: str, start: int = 0, stop: int | None = None) -> list[Block]:
+    """A stretch of the text as one paragraph: a mark stands where a line ended, twice for an empty line.
 
     The mark's place in the source is that of the line's end. Lines of which some runs from right to left have
     directions of their own: they stay apart, each with its mark.
     """
-    lines = list(_lines(text.rstrip()))
-    if not text.strip():
+    here = text[start:stop].rstrip()
+    if not here:
         return []
-    apart = bidi.runs_right(text)
+    lines = [(start + first, start + end) for first, end in _lines(here)]
+    apart = bidi.runs_right(here)
     paragraphs: list[Paragraph] = []
     words: list[str] = []
     offsets: list[NDArray[np.int64]] = []
-    for number, (start, end) in enumerate(lines):
+    for number, (first, end) in enumerate(lines):
         last = number + 1 == len(lines)
-        sign = "" if last else f" {mark} " if end > start else f"{mark} "
-        words += [text[start:end], sign]
-        offsets += [np.arange(start, end), np.full(len(sign), end)]
+        sign = "" if last else f" {mark} " if end > first else f"{mark} "
+        words += [text[first:end], sign]
+        offsets += [np.arange(first, end), np.full(len(sign), end)]
         if apart or last:
             content = Content("".join(words), np.concatenate(offsets)).strip()
             if content.text:

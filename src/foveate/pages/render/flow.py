@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from foveate.errors import OptionError
 from foveate.pages.render import bidi
@@ -106,19 +107,27 @@ class Flow:
         place = self._style.columns - 1 - self._column if self._from_right else self._column
         return self._left + place * (self._style.column_width + self._style.gutter)
 
-    def pour(self, block: Block, gap: int) -> None:
-        """Set a block below what is there, `gap` pixels away, going on in the next columns."""
-        bands = list(_bands(block, self._style))
-        if not bands:
+    def pour(self, block: Block, gap: int) -> Iterator[Sheet]:
+        """Set a block below what is there, `gap` pixels away, going on in the next columns.
+
+        Gives the sheets that are full, as they fill.
+        """
+        bands = _bands(block, self._style)
+        first = next(bands, None)
+        if first is None:
             return
-        keep = self._kept(block, bands)
-        started, open_block = False, -1
-        for number, band in enumerate(bands):
+        keep = first.keep
+        if block.level:
+            whole = [first, *bands]
+            keep, bands = self._kept(whole), iter(whole[1:])
+        before, open_block = first, -1
+        for number, band in enumerate(chain((first,), bands)):
             room = max(band.height, min(keep if number == 0 else band.keep, self._bottom - self._top))
-            space = gap if not started and self.sheets and self._y > self._top else 0
+            space = gap if number == 0 and self.sheets and self._y > self._top else 0
             if not self.sheets or self._y + space + room > self._bottom:
-                self._finish(open_block, bands, number)
+                self._finish(open_block, before)
                 self._advance()
+                yield from self.take_full()
                 space, open_block = 0, -1
             if self._y + band.height > self._bottom:
                 raise OptionError("the type is too large for the page: no line fits between its margins")
@@ -126,13 +135,11 @@ class Flow:
                 open_block = self._open(block)
             self._y += space
             self._put(block, band, open_block, begins=not self._sheet.texts[open_block])
-            started = True
-        self._finish(open_block, bands, len(bands))
+            before = band
+        self._finish(open_block, before)
 
-    def _kept(self, block: Block, bands: list[Band]) -> int:
-        """Pixels that must be free for a block to begin: a heading takes lines of its text along."""
-        if not block.level:
-            return bands[0].keep
+    def _kept(self, bands: list[Band]) -> int:
+        """Pixels that must be free for a heading to begin: it takes lines of its text along."""
         with_text = sum(band.height for band in bands) + round(2 * self._style.size * self._style.leading)
         return with_text if with_text < self._bottom - self._top else 0
 
@@ -141,9 +148,9 @@ class Flow:
         self._sheet.texts.append([])
         return len(self._sheet.kinds) - 1
 
-    def _finish(self, open_block: int, bands: list[Band], after: int) -> None:
+    def _finish(self, open_block: int, last: Band) -> None:
         if open_block >= 0:
-            self._sheet.texts[open_block].append(bands[after - 1].end)
+            self._sheet.texts[open_block].append(last.end)
 
     def _put(self, block: Block, band: Band, number: int, begins: bool) -> None:
         sheet, style, x = self._sheet, self._style, self._x
@@ -216,9 +223,8 @@ def pour(blocks: Sequence[Block], style: Style, text: str) -> Iterator[Sheet]:
     before = ""
     for block in blocks:
         extra = gap // 2 if block.level and before else 0
-        flow.pour(block, gap + extra)
+        yield from flow.pour(block, gap + extra)
         before = block.kind
-        yield from flow.take_full()
     flow.finish()
     yield from flow.sheets
 

@@ -104,6 +104,15 @@ class Sheet:
     texts: list[list[str]] = field(default_factory=list)  # of each block, in pieces
     lines: int = 0
 
+    @property
+    def first_place(self) -> int | None:
+        """Where the page's first character from the text stands in it."""
+        for placed in self.placed:
+            place = int(placed.setting.content.offsets[placed.characters[0]])
+            if place >= 0:
+                return place
+        return None
+
 
 class RenderedPage:
     """A page: its image, its text, and the places of both.
