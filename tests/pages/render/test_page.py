@@ -178,7 +178,8 @@ def test_marked_pages_are_full() -> None:
 
 def test_a_long_text_that_runs_on_is_set_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "\n".join(ENGLISH[n % 97 : n % 97 + 40 + n % 230] for n in range(60)) + "\n\n"
-    style = replace(SMALL, line_breaks="marked", align="justified", page_numbers=True)
+    # Lines so far apart that no window's letters need more.
+    style = replace(SMALL, line_breaks="marked", align="justified", page_numbers=True, leading=1.6)
     whole = render(text, style)
     for window in (300, 1111, 2500):
         monkeypatch.setattr("foveate.pages.render.WINDOW", window)
@@ -208,6 +209,10 @@ def test_marked_lines_of_hebrew_keep_their_directions(needs: Callable[[str], Non
     (page,) = render(text, replace(SMALL, line_breaks="marked"))
     assert said([page], text) == squeezed(text)
     assert page.lines[0].box.x1 > 280 and page.lines[1].box.x0 < 30
+    assert [
+        len(render(lines, replace(SMALL, line_breaks="marked"))[0].lines)
+        for lines in ("a\nb\nc\nd", f"a\nb\n{text}\nc\nd")
+    ] == [1, 5]
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n", "\f"])

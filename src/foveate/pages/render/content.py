@@ -100,16 +100,16 @@ def marked_blocks(text: str, mark: str, start: int = 0, stop: int | None = None)
     if not here:
         return []
     lines = [(start + first, start + end) for first, end in _lines(here)]
-    apart = bidi.runs_right(here)
     paragraphs: list[Paragraph] = []
     words: list[str] = []
     offsets: list[NDArray[np.int64]] = []
+    turning = [bidi.runs_right(text[first:end]) for first, end in lines] if bidi.runs_right(here) else []
     for number, (first, end) in enumerate(lines):
         last = number + 1 == len(lines)
         sign = "" if last else f" {mark} " if end > first else f"{mark} "
         words += [text[first:end], sign]
         offsets += [np.arange(first, end), np.full(len(sign), end)]
-        if apart or last:
+        if last or (turning and (turning[number] or turning[number + 1])):
             content = Content("".join(words), np.concatenate(offsets)).strip()
             if content.text:
                 paragraphs.append(Paragraph(content))
