@@ -100,13 +100,14 @@ def worker(number: int, what: str) -> tuple[str, ...]:
     """The drawing process, except that on a page of this number it does something else, such as dying."""
     code = (
         "import foveate.batches.worker as worker, os, time, sys\n"
-        "draw = worker._draw\n"
+        "from foveate.pages import apart\n"
+        "draw = apart.draw\n"
         "def other(task):\n"
         f"    if task['number'] == {number}:\n"
         f"        {what}\n"
         "    return draw(task)\n"
-        "worker._draw = other\n"
-        "worker.main()\n"
+        "apart.draw = other\n"
+        "apart.serve(worker.answer)\n"
     )
     return (sys.executable, "-c", code)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from foveate.errors import SourceTooLarge
-from foveate.serving import drawing_worker
+from foveate.pages import apart
 from foveate.serving.keys import Keys, hash_key
 from foveate.serving.settings import Settings
 from tests.serving import live
@@ -243,7 +243,7 @@ def test_the_drawing_process_keeps_to_the_limits(tmp_path: Path) -> None:
     task = {"path": str(tmp_path / "a"), "name": "a", "password": None, "pages": None}
     limits = {"bytes": 10**6, "pixels": 10, "pages": None}
     with pytest.raises(SourceTooLarge):
-        drawing_worker._draw(task | {"limits": limits, "number": 1, "dpi": 144})
+        apart.draw(task | {"limits": limits, "number": 1, "dpi": 144})
     (tmp_path / "a").unlink()
 
 

@@ -21,8 +21,8 @@ from typing import Any
 
 from PIL import Image
 
-from foveate.batches.worker import NUMBER
 from foveate.errors import CorruptSource, InputError
+from foveate.pages.apart import NUMBER
 from foveate.pages.image import Limits, PageImage
 
 WORKER = (sys.executable, "-m", "foveate.batches.worker")

@@ -43,7 +43,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     _add_reading(parser.add_argument_group("reading"))
     _add_opening(parser.add_argument_group("pages"))
     _add_work(parser.add_argument_group("work"))
-    _add_model(parser.add_argument_group("model"))
+    shared.add_model(parser)
     parser.set_defaults(run=run)
 
 
@@ -90,14 +90,6 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     tries = "times that a page may break the process that draws it, or the network (default: 3)"
     add("--tries", metavar="N", type=number, default=3, help=tries)
     add("--page-seconds", metavar="N", type=number, default=300, help="to draw one page (default: 300)")
-
-
-def _add_model(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--model", default="nano", help="nano, a folder, or a name on the Hugging Face hub (default: nano)")
-    add("--revision", metavar="R", help="branch, tag or commit of a model on the hub")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
-    add("--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default: auto)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from foveate.cli import options as shared
-from foveate.cli.read import _add_model, load_reader
+from foveate.cli.read import load_reader
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -24,7 +24,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add("--max-pages", metavar="N", type=number, default=20, help="read in one call (default: 20)")
     add("--max-bytes", metavar="N", type=number, default=64 << 20, help="of one file (default: 64 MiB)")
     add("--dpi", metavar="N", type=number, default=144, help="of PDF pages (default: 144)")
-    _add_model(parser.add_argument_group("model"))
+    shared.add_model(parser)
     parser.set_defaults(run=run)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from foveate.cli import options as shared
 from foveate.cli.problems import FAILED, complain
-from foveate.cli.remember import open_memory, read_all, shared_model
+from foveate.cli.remember import open_memory, read_all
 
 if TYPE_CHECKING:
     from foveate.memory import OpticalMemory, Sizes
@@ -46,7 +46,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="compare the index with the files; exit code 2 if anything is wrong",
     )
     add("--json", action="store_true", help="as one JSON object")
-    shared_model(parser)
+    shared.add_model(parser)
     parser.set_defaults(run=run)
 
 

@@ -63,3 +63,12 @@ def add_max_tiles(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--max-tiles", metavar="N", type=whole_number(2), help="of a gundam page (default: 9)"
     )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The network, and where it computes."""
+    add = parser.add_argument_group("model").add_argument
+    add("--model", default="nano", help="nano, a folder, or a name on the Hugging Face hub (default: nano)")
+    add("--revision", metavar="R", help="branch, tag or commit of a model on the hub")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
+    add("--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default: auto)")

@@ -36,7 +36,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     shared.add_input(parser)
     _add_reading(parser.add_argument_group("reading"))
     _add_output(parser.add_argument_group("output"))
-    _add_model(parser.add_argument_group("model"))
+    shared.add_model(parser)
     parser.set_defaults(run=run)
 
 
@@ -60,14 +60,6 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add("--out", metavar="DIR", type=Path, help="write one file a document here, and the pictures in it")
     add("--boxes", action="store_true", help="also write each page with its boxes drawn (needs --out)")
     add("--quiet", action="store_true", help="no progress and no summary, only problems")
-
-
-def _add_model(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--model", default="nano", help="nano, a folder, or a name on the Hugging Face hub (default: nano)")
-    add("--revision", metavar="R", help="branch, tag or commit of a model on the hub")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
-    add("--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default: auto)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from foveate.cli import options as shared
 from foveate.cli.problems import complain
-from foveate.cli.remember import open_memory, shared_model
+from foveate.cli.remember import open_memory
 
 if TYPE_CHECKING:
     from foveate.memory import Found, Recalled
@@ -35,7 +35,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     add("--indexed", action="store_true", help="what was read before, without reading anew")
     add("--json", action="store_true", help="one JSON object a line, with confidence and tokens")
-    shared_model(parser)
+    shared.add_model(parser)
     parser.set_defaults(run=run)
 
 

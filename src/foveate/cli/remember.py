@@ -42,18 +42,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     new("--prompt", metavar="NAME", help="that pages are read with (default: text)")
     new("--vision", choices=("none", "bf16", "int8"), help="keep vision tokens too (default: none)")
     new("--keep-text", choices=("sharp", "always", "never"), help="the original of turns (default: sharp)")
-    shared_model(parser)
+    shared.add_model(parser)
     parser.add_argument("--quiet", action="store_true", help="no lines about what was added, only problems")
     parser.set_defaults(run=run)
-
-
-def shared_model(parser: argparse.ArgumentParser) -> None:
-    """The reader of a memory."""
-    add = parser.add_argument_group("model").add_argument
-    add("--model", default="nano", help="nano, a folder, or a name on the Hugging Face hub (default: nano)")
-    add("--revision", metavar="R", help="branch, tag or commit of a model on the hub")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
-    add("--dtype", default="auto", help="auto, float32, bfloat16 or float16 (default: auto)")
 
 
 def open_memory(options: argparse.Namespace, **how: Any) -> "OpticalMemory":

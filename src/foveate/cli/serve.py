@@ -33,7 +33,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     _add_address(parser.add_argument_group("address and keys"))
     _add_limits(parser.add_argument_group("limits"))
-    read._add_model(parser.add_argument_group("model"))
+    shared.add_model(parser)
     parser.set_defaults(run=run)
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from foveate import errors
 from foveate.errors import CorruptSource, SourceTooLarge
+from foveate.pages.apart import NUMBER
 from foveate.pages.image import Limits, PageImage
-from foveate.serving.drawing_worker import NUMBER
 from foveate.serving.settings import Settings
 
 _FLOW = 1 << 22  # bytes of an answer that may wait in the pipe's reader
