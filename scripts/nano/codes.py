@@ -14,46 +14,74 @@ from torch import Tensor, nn
 
 from foveate.pages.mode import CELL
 
-ACROSS = DOWN = 8  # places in a cell, every 8 pixels; between two of them a code is between theirs
+ACROSS, ROWS = 16, 5  # places in a cell; between two of them a code is between theirs
+COLUMNS, PART = 8, 8  # a stripe of the cell is coded by so many parts of so many numbers
+STRIPE = COLUMNS * PART  # what a head of the decoder passes on
+SCALE = 10.0  # of the tokens: what layers add to them should not hide what they say
+PLACE = 12  # numbers that a row or a column of cells is told by
 
 
 class Codes(nn.Module):
-    """code = W (character and start, times place across, times place down)."""
+    """code = W (character and start, times place across, times place down), and where its cell is.
 
-    def __init__(self, width: int, inner: int = 512) -> None:
+    Read as the decoder will read it: ROWS heads pass on one stripe of the cell each, of those at and below the
+    place as much as it is near to them, and what stands at a place of the stripe is picked out by a gate.
+    Everything starts where it can be read, and is trained to be read better.
+    """
+
+    def __init__(self, width: int, side: int) -> None:
         super().__init__()
-        self.character = nn.Parameter(torch.randn(len(ALPHABET), inner))
-        self.start = nn.Parameter(0.7 * torch.randn(STARTS, inner))
-        # Each place across begins with an eighth of the numbers, and a little of its neighbours'.
-        block = torch.arange(inner) * ACROSS // inner
-        apart = (block[None] - torch.arange(ACROSS)[:, None]).abs().float()
-        self.across = nn.Parameter(torch.exp(-2.0 * apart))
-        # Signs, so that lines of one cell have nothing in common.
-        self.down = nn.Parameter(torch.randn(DOWN, inner).sign())
-        self.project = nn.Linear(inner, width, bias=False)
-        self.sharpness = nn.Parameter(torch.zeros(()))
-        nn.init.normal_(self.project.weight, std=(inner / ACROSS) ** -0.5 / 2)
+        part = torch.arange(STRIPE) // PART
+        places = (torch.arange(ACROSS) + 0.5) / ACROSS * COLUMNS - 0.5
+        across = (1 - (part[None] - places[:, None]).abs()).clamp(min=0)
+        character, start = torch.randn(len(ALPHABET), STRIPE), 0.5 * torch.randn(STARTS, STRIPE)
+        self.character, self.start = nn.Parameter(character), nn.Parameter(start)
+        self.across = nn.Parameter(across + 0.02 * torch.randn(ACROSS, STRIPE))
+        self.down = nn.Parameter(
+            torch.eye(ROWS)[:, :, None].repeat(1, 1, STRIPE) + 0.05 * torch.randn(ROWS, ROWS, STRIPE)
+        )
+        inner = ROWS * STRIPE
+        basis = torch.linalg.qr(torch.randn(max(inner, width), max(inner, width)))[0][:inner, :width]
+        self.project = nn.Parameter(basis)  # (inner, D)
+        spread = torch.linalg.qr(torch.randn(width, 2 * PLACE))[0].T
+        spots = F.normalize(torch.randn(2, side, PLACE), dim=-1) * 0.35 * width**0.5
+        self.rows = nn.Parameter(spots[0] @ spread[:PLACE])  # (side, D)
+        self.columns = nn.Parameter(spots[1] @ spread[PLACE:])
+        self.stripe = nn.Parameter(basis.view(ROWS, STRIPE, width).clone())  # what reads one of them
+        self.gate = nn.Parameter(across.repeat(1, 4) + 0.05 * torch.randn(ACROSS, 4 * STRIPE))
+        self.widen = nn.Parameter(
+            torch.eye(STRIPE).repeat(4, 1) + 0.05 * torch.randn(4 * STRIPE, STRIPE)
+        )  # (M, STRIPE)
+        self.what = nn.Linear(4 * STRIPE, len(ALPHABET) + STARTS)
+        with torch.no_grad():
+            self.what.weight.copy_(torch.cat([character, start]).repeat(1, 4) * 0.17)
 
-    def place(self, letters: Tensor) -> Tensor:
-        """(N, 6) to (N, M)."""
-        return between(self.across, letters[:, 2]) * between(self.down, letters[:, 3])
-
-    def forward(self, letters: Tensor, pages: int, cells: int) -> Tensor:
-        """Letters (N, 6) of so many pages to their tokens (pages, cells, D)."""
-        code = (self.character[letters[:, 4]] + self.start[letters[:, 5]]) * self.place(letters)
-        sums = code.new_zeros(pages * cells, code.shape[1])
-        sums = sums.index_add(0, letters[:, 0] * cells + letters[:, 1], code)
-        return self.project(sums).view(pages, cells, -1)
+    def forward(self, letters: Tensor, pages: int, side: int) -> Tensor:
+        """Letters (N, 6) of so many pages of side x side cells to their tokens (pages, side, side, D)."""
+        code = self.character[letters[:, 4]] + self.start[letters[:, 5]]
+        code = code * between(self.across, letters[:, 2])
+        first, share = beside(letters[:, 3], ROWS, CELL)
+        down = torch.lerp(self.down[first], self.down[(first + 1).clamp(max=ROWS - 1)], share[..., None])
+        code = (code[:, None] * down).flatten(1)
+        sums = code.new_zeros(pages * side * side, code.shape[1])
+        sums = sums.index_add(0, letters[:, 0] * side * side + letters[:, 1], code)
+        where = self.rows[:side, None] + self.columns[None, :side]
+        return SCALE * ((sums @ self.project).view(pages, side, side, -1) + where)
 
     def name(self, tokens: Tensor, letters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss of telling each letter's character and start from its token, and the shares told right.
 
-        A letter's code is compared with those of all other characters at its place. Tokens (pages, cells, D).
+        Tokens (pages, H, W, D).
         """
-        token = tokens[letters[:, 0], letters[:, 1]].float()
-        seen = F.linear(token, self.project.weight.T) * self.place(letters)
-        seen = seen * 0.1 * (10 * self.sharpness).exp() / self.project.weight.square().sum(0).mean()
-        what, start = F.linear(seen, self.character), F.linear(seen, self.start)
+        tokens = tokens.flatten(1, 2).float() / SCALE
+        stripes = torch.einsum("bcd,rhd->bcrh", tokens, self.stripe)
+        first, share = beside(letters[:, 3], ROWS, CELL)
+        page, cell = letters[:, 0], letters[:, 1]
+        line = torch.lerp(
+            stripes[page, cell, first], stripes[page, cell, (first + 1).clamp(max=ROWS - 1)], share
+        )
+        scores = self.what(F.linear(line, self.widen) * between(self.gate, letters[:, 2]))
+        what, start = scores.split([len(ALPHABET), STARTS], dim=1)
         loss = F.cross_entropy(what, letters[:, 4]) + F.cross_entropy(start, letters[:, 5])
         right = [
             (score.argmax(-1) == letters[:, column]).float().mean()
@@ -88,12 +116,16 @@ class Glance(nn.Module):
         return F.cross_entropy(scores, letters[:, 4]), right
 
 
+def beside(pixels: Tensor, places: int, side: int) -> tuple[Tensor, Tensor]:
+    """The place before pixels (N,) of a square, and how far it is to the next one, (N, 1)."""
+    place = (pixels.float() * places / side - 0.5).clamp(0, places - 1)
+    return place.long(), (place - place.long())[:, None]
+
+
 def between(table: Tensor, pixels: Tensor, side: int = CELL) -> Tensor:
     """Rows of a table (P, M) of places for pixels (N,) of a square, linear between two places: (N, M)."""
-    place = (pixels.float() * len(table) / side - 0.5).clamp(0, len(table) - 1)
-    first = place.long()
-    share = (place - first)[:, None]
-    return table[first] * (1 - share) + table[(first + 1).clamp(max=len(table) - 1)] * share
+    first, share = beside(pixels, len(table), side)
+    return torch.lerp(table[first], table[(first + 1).clamp(max=len(table) - 1)], share)
 
 
 def blur(

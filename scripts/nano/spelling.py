@@ -38,7 +38,7 @@ class Spelling(nn.Module):
         longest = max(map(len, spelt))
         table = torch.tensor([row + [len(known)] * (longest - len(row)) for row in spelt])
         self.register_buffer("marks", table, persistent=False)  # (V, K)
-        self.nothing = len(known)
+        self.known, self.nothing = known, len(known)
         self.read = nn.Parameter(torch.zeros(len(known) + 1, width))
         self.write = nn.Parameter(torch.zeros(len(known) + 1, width))
 

@@ -1,8 +1,13 @@
 """The network with what helps it to learn, and its losses.
 
 Everything here but the network itself is thrown away at the end: the codes, a head that names characters from
-SAM's features of their 16-pixel patches, and heads that tell from each decoder layer where on the page the
-next token stands. Some attention heads of later decoder layers are shown where to look.
+SAM's features of their 16-pixel patches, and the helps of the decoder. Those are:
+- `place`: after its third layer a fixed vector in the residual stream says where the next token stands. It is
+  asked for there, and in some pages it is told, so that the layers behind it learn to read while those
+  before it still learn to find.
+- guided heads: some attention heads are shown where to look.
+- guided routers: where a stripe of a cell is read, the expert goes by the place across.
+- `spell`: the next token's first characters are asked for from the layers behind that.
 
 B pages · T tokens · H, W vision tokens along a side · D the decoder's width
 """
@@ -15,7 +20,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from batches import IGNORE, Batch
-from codes import Codes, Glance, blur
+from codes import PART, PLACE, ROWS, STRIPE, Codes, Glance, beside, blur
 from spelling import Spelling
 from text import ALPHABET
 from torch import Tensor, nn
@@ -27,8 +32,9 @@ from foveate.pages.mode import CELL
 from foveate.pages.tokenizer import Tokenizer
 
 Losses = dict[str, Tensor]
-BIN, CELLS = 8, 16  # pixels of a place in a cell, and the most cells along a side
-LINES, SPELT = 4, 3  # parts of a cell's height, and characters of a token that are asked for
+PLACES = 16  # in a cell, each way; and the most cells along a side
+FOUND, FIRST, SECOND = 2, 3, 4  # layers: finds the place, reads its cell, reads the cell to its right
+SPELT = 4  # characters of a token that are asked for
 
 
 class Teacher(nn.Module):
@@ -39,22 +45,120 @@ class Teacher(nn.Module):
         self.model = model
         self.spelling = Spelling(tokenizer, model.config.decoder.vocab_size, model.config.decoder.hidden_size)
         config = model.config
-        self.codes = Codes(config.decoder.hidden_size)
-        self.ground = nn.Parameter(ground(config.sam.grid // 4, config.decoder.hidden_size))
+        self.codes = Codes(config.decoder.hidden_size, config.sam.grid // 4)
         self.glance = Glance(config.sam.neck_channels)
         self.guided = [layer.self_attn for layer in model.decoder.layers]
-        width, layers = config.decoder.hidden_size, config.decoder.num_hidden_layers
+        width = config.decoder.hidden_size
         names = len(ALPHABET) + 2  # the space and the line's end too
-        self.spell_heads = nn.ModuleList(nn.Linear(width, SPELT * names) for _ in range(layers - 3))
+        self.spell_heads = nn.ModuleList(nn.Linear(width, SPELT * names) for _ in (FIRST, SECOND))
         self.register_buffer(
             "first_characters", first_characters(tokenizer, config.decoder.vocab_size), persistent=False
         )
-        self.spot_heads = nn.ModuleList(nn.Linear(width, 4 * CELLS) for _ in range(layers - 1))
+        self.place = nn.Parameter(torch.linalg.qr(torch.randn(width, 4 * PLACES))[0].T, requires_grad=False)
+        self.share_told = 0.0
+
+    def set_up(self) -> None:
+        """Layers FIRST and SECOND begin by reading the place that is said before them.
+
+        Each head finds the cell, by comparing what the place says with what the cells say of theirs, looks at
+        it as much as its stripe is near, and passes it on as the codes' own reader does. Experts go by the
+        place across. The two layers before them pass on stripes as well. Training goes on from there.
+        """
+        self.match()
+        self.pass_on((FOUND - 1, FOUND, FIRST, SECOND))
+        columns, rows, across, down = self.place.view(4, PLACES, -1)
+        bins = (torch.arange(PLACES) + 0.5) * CELL / PLACES
+        bos = F.normalize(
+            self.model.decoder.embed_tokens.weight[self.model.config.decoder.bos_token_id], dim=0
+        )
+        with torch.no_grad():
+            for layer in (FIRST, SECOND):
+                attention = self.guided[layer]
+                half = attention.head_dim // 2
+                slow = slice(half - PLACE, half), slice(2 * half - PLACE, 2 * half)  # they hardly turn
+                for head in range(ROWS):
+                    own = slice(head * attention.head_dim, (head + 1) * attention.head_dim)
+                    q, k = attention.q_proj.weight[own].zero_(), attention.k_proj.weight[own].zero_()
+                    for part, said, cells in zip(
+                        slow, (columns, rows), (self.codes.columns, self.codes.rows), strict=True
+                    ):
+                        basis = torch.linalg.svd(cells, full_matrices=False)[2][:PLACE]
+                        there = F.normalize(cells @ basis.T, dim=1)
+                        if layer == SECOND and said is columns:
+                            there = there.roll(-1, 0)
+                        q[part] = 1.6 * there.T @ said
+                        k[part] = 1.6 * basis
+                    first, share = beside(bins, ROWS, CELL)
+                    near = (first == head) * (1 - share[:, 0]) + (first + 1 == head) * share[:, 0]
+                    q[half - PLACE - 1] = (1.14 - 0.49 * near) @ down
+                    k[half - PLACE - 1] = 2.2 * bos
+                gate = self.model.decoder.layers[layer].mlp.gate.weight
+                first, share = beside(bins, len(gate), CELL)
+                gate.zero_()
+                for expert in range(len(gate)):
+                    near = (first == expert) * (1 - share[:, 0]) + (first + 1 == expert) * share[:, 0]
+                    gate[expert] = 1.2 * near @ across
+
+    def pass_on(self, layers: tuple[int, ...]) -> None:
+        """Heads of these layers pass on stripes as the codes' own reader does, each layer to numbers of its own."""
+        bos = F.normalize(
+            self.model.decoder.embed_tokens.weight[self.model.config.decoder.bos_token_id], dim=0
+        )
+        with torch.no_grad():
+            for layer in layers:
+                attention, write = self.guided[layer], self.room(layer)
+                for head in range(ROWS):
+                    own = slice(head * attention.head_dim, (head + 1) * attention.head_dim)
+                    passed = self.codes.stripe[head]
+                    attention.v_proj.weight[own] = passed - (passed @ bos)[:, None] * bos
+                    attention.o_proj.weight[:, own] = (2 if layer == FOUND - 1 else 1) * write.T
+
+    def room(self, number: int) -> Tensor:
+        """Room 0 (STRIPE, D) of the hidden states is for the code of the last character, the others for lines
+        that a layer passes on; none of them is for places, and rooms 0, 1 and 2 have nothing in common."""
+        generator = torch.Generator().manual_seed(11)
+        rooms = torch.randn(3 * STRIPE, self.place.shape[1], generator=generator)
+        rooms = torch.linalg.qr((rooms - rooms @ self.place.T @ self.place).T)[0].T.view(3, STRIPE, -1)
+        if number < 3:
+            return rooms[number]
+        free = torch.randn(STRIPE, self.place.shape[1], generator=generator.manual_seed(11 + number))
+        return torch.linalg.qr((free - free @ self.place.T @ self.place).T)[0].T
+
+    def match(self) -> None:
+        """Layer 1 begins by finding the last character in the line that it has just passed on.
+
+        Its code is part of the embedding, and the gated unit of the shared expert multiplies it with the line's
+        code: silu(c) l - silu(-c) l = c l. Where they agree, the next token stands a little behind.
+        """
+        known, last = self.room(1), self.room(0)
+        across = self.place.view(4, PLACES, -1)[2]
+        expert = self.model.decoder.layers[FOUND - 1].mlp.shared_experts
+        with torch.no_grad():
+            embedding = self.model.decoder.embed_tokens.weight
+            first = self.model.decoder.layers[0]
+            writing = (first.self_attn.o_proj.weight.T, first.mlp.down_proj.weight.T)
+            for table in (embedding, self.spelling.read, *writing):
+                for room in (last, known):
+                    table -= table @ room.T @ room
+            for number, character in enumerate(ALPHABET):
+                mark = self.spelling.known.get(("last", 0, character))
+                if mark is not None:
+                    self.spelling.read[mark] += (
+                        2.0 * F.normalize(self.codes.character[number], dim=0) * 8 @ last
+                    )
+            assert expert.gate_proj.weight.shape[0] == 2 * STRIPE
+            expert.gate_proj.weight.copy_(torch.cat([last, -last]))
+            expert.up_proj.weight.copy_(torch.cat([known, -known]))
+            bins = torch.arange(PLACES)
+            behind = (2 * (torch.arange(STRIPE) // PART) + 4) % PLACES  # about 12 pixels
+            apart = (bins[None] - behind[:, None]).abs()
+            near = torch.exp(-0.5 * (torch.minimum(apart, PLACES - apart) / 1.2) ** 2)
+            expert.down_proj.weight.copy_((0.7 * near @ across).repeat(2, 1).T)
 
     def told(self, batch: Batch, letters: Tensor) -> Tensor:
         """The tokens that say these letters, (B, H, W, D)."""
-        b, side = len(batch.pixels), batch.pixels.shape[-1] // 64
-        return self.codes(letters, b, side * side).view(b, side, side, -1) + self.ground[:, :side, :side]
+        tokens: Tensor = self.codes(letters, len(batch.pixels), batch.pixels.shape[-1] // CELL)
+        return tokens
 
     def seen(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The encoder's tokens (B, H, W, D), and SAM's features (B, H * 4, W * 4, C)."""
@@ -74,7 +178,7 @@ class Teacher(nn.Module):
 
     def code_losses(self, batch: Batch, generator: torch.Generator) -> Losses:
         """Telling the characters apart from the sums of their codes, as an encoder might write them."""
-        tokens = self.told(batch, blur(batch.letters, generator, wrong=0.0, lost=0.0)).flatten(1, 2)
+        tokens = self.told(batch, blur(batch.letters, generator, wrong=0.0, lost=0.0))
         noise = torch.randn(tokens.shape, generator=generator, device=tokens.device) * tokens.detach().std()
         loss, right, starts = self.codes.name(tokens + 0.2 * noise, batch.letters)
         return {"name": loss, "name_right": right, "start_right": starts}
@@ -83,27 +187,25 @@ class Teacher(nn.Module):
         """Reading from codes, without an encoder."""
         tokens = self.told(batch, blur(batch.letters, generator))
         noise = torch.randn(tokens.shape, generator=generator, device=tokens.device) * tokens.detach().std()
-        return self.reading(batch, tokens + 0.2 * noise)
+        return self.reading(batch, tokens + 0.2 * noise, generator)
 
     def encoder_losses(self, batch: Batch) -> Losses:
         """Telling characters apart, and writing their codes."""
         tokens, features = self.seen(batch)
         losses = {}
-        losses["name"], losses["name_right"], losses["start_right"] = self.codes.name(
-            tokens.flatten(1, 2), batch.letters
-        )
+        losses["name"], losses["name_right"], losses["start_right"] = self.codes.name(tokens, batch.letters)
         if self.glance.project.weight.requires_grad:
             losses["patch"], losses["patch_right"] = self.glance(features, batch.letters)
         losses["code"] = self.distance(batch, tokens)
         return losses
 
-    def whole_losses(self, batch: Batch, coded: bool) -> Losses:
+    def whole_losses(self, batch: Batch, coded: bool, generator: torch.Generator) -> Losses:
         """The whole network on pixels; `coded` when its tokens are to stay sums of codes."""
         tokens, _ = self.seen(batch)
-        losses = self.reading(batch, tokens)
+        losses = self.reading(batch, tokens, generator)
         if coded:
             losses["name"], losses["name_right"], losses["start_right"] = self.codes.name(
-                tokens.flatten(1, 2), batch.letters
+                tokens, batch.letters
             )
             losses["code"] = self.distance(batch, tokens)
         return losses
@@ -114,9 +216,11 @@ class Teacher(nn.Module):
             wanted = self.told(batch, batch.letters)
         return F.mse_loss(tokens.float(), wanted) / wanted.var()
 
-    def reading(self, batch: Batch, tokens: Tensor) -> Losses:
-        """Next-token loss of the answers, and how well the guided heads look."""
-        with self.watching() as caught:
+    def reading(self, batch: Batch, tokens: Tensor, generator: torch.Generator) -> Losses:
+        """Next-token loss of the answers, and how well the helps are answered."""
+        b, columns = len(batch.ids), tokens.shape[1]
+        told = torch.rand(b, generator=generator, device=tokens.device) < self.share_told
+        with self.watching(batch.spots, told) as caught:
             pages = [self.model.encoder.arrange(page, None, (1, 1)) for page in tokens]
             x = self.embed(batch.ids, torch.cat(pages))
             places = torch.arange(batch.ids.shape[1], device=x.device)[None].expand_as(batch.ids)
@@ -125,15 +229,21 @@ class Teacher(nn.Module):
         rows = self.model.decoder.lm_head.weight + self.spelling.rows(self.spelling.write)
         logits = F.linear(hidden[asked], rows).float()
         losses = {"text": F.cross_entropy(logits, batch.labels[asked])}
-        losses["text_right"] = (logits.argmax(-1) == batch.labels[asked]).float().mean()
-        for name, wanted in guides(batch.guide, batch.spots).items():
-            modules = [(self.guided[layer], head, cells) for layer, head, cells in wanted]
-            looked = [guide_loss(module, caught[module][0], head, cells) for module, head, cells in modules]
-            losses[name] = torch.stack(looked).mean()
+        right = (logits.argmax(-1) == batch.labels[asked]).float()
+        helped = told[:, None].expand_as(asked)[asked]
+        for name, chosen in (("text_right", ~helped), ("told_right", helped)):
+            if chosen.any():
+                losses[name] = right[chosen].mean()
+        for name, layer, heads in guides(batch.guide, batch.spots, columns):
+            module = self.guided[layer]
+            losses[name] = guide_loss(module, caught[module][0], heads)
         losses["spell"], losses["spell_right"] = self.spell(batch.labels, caught)
-        losses["spot"], losses["spot_right"] = self.spotting(batch.spots, caught)
-        routed = [balance(caught[m][1]) for m in self.model.modules() if isinstance(m, Router)]
-        losses["balance"] = torch.stack(routed).mean()
+        for layer in (FOUND - 1, FOUND):
+            block = self.model.decoder.layers[layer]
+            losses[f"spot{layer}"], losses["spot_right"] = self.spotting(batch.spots, caught[block][1])
+        routers = [m for m in self.model.modules() if isinstance(m, Router)]
+        losses["route"] = self.routing(batch.spots, caught)
+        losses["balance"] = torch.stack([balance(caught[m][1]) for m in routers]).mean()
         return losses
 
     def embed(self, ids: Tensor, vision: Tensor) -> Tensor:
@@ -152,84 +262,127 @@ class Teacher(nn.Module):
         return self.model
 
     @contextmanager
-    def watching(self) -> Iterator[dict[nn.Module, tuple[Any, Any]]]:
-        """Inputs and outputs of the guided attentions and of the routers."""
+    def watching(self, spots: Tensor, told: Tensor) -> Iterator[dict[nn.Module, tuple[Any, Any]]]:
+        """Inputs and outputs of the guided attentions, the layers and the routers; tells places in the pages
+        `told` (B,)."""
         caught: dict[nn.Module, tuple[Any, Any]] = {}
         routers = [module for module in self.model.modules() if isinstance(module, Router)]
-        routers += list(self.model.decoder.layers)
+        layers = list(self.model.decoder.layers)
         hooks = [
             module.register_forward_hook(lambda m, i, o: caught.__setitem__(m, (i, o)))
-            for module in [*self.guided, *routers]
+            for module in [*self.guided, *routers, *layers]
         ]
+        hooks.append(layers[FOUND].register_forward_hook(lambda m, i, o: self.tell(o, spots, told)))
         try:
             yield caught
         finally:
             for hook in hooks:
                 hook.remove()
 
-    def spotting(self, spots: Tensor, caught: dict[nn.Module, tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
-        """Loss of telling where the next token stands: the cell's column and row, and the place in it in 8
-        pixels; and the share of the last layer's that name the cell and are off by a place at most.
+    def tell(self, x: Tensor, spots: Tensor, told: Tensor) -> Tensor:
+        """Hidden states (B, T, D) that say the true places in the pages `told` (B,) instead of what they say."""
+        if not told.any():
+            return x
+        here = told[:, None] & (spots[..., 0] >= 0)
+        place = self.place.view(4 * PLACES, -1)
+        own = x[here]
+        true = 8.0 * (places_of(spots[here]).flatten(1) @ place)
+        return x.index_put((here,), own - (own @ place.T) @ place + true)
+
+    def spotting(self, spots: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of saying where the next token stands: the cell's column and row, and the place in it, each
+        way; and the share that name the cell and are off by two places (8 pixels) at most.
 
         Places inside the cell are asked for, not places on the page: those are what a cell is read by.
         """
         known = spots[..., 0] >= 0
-        wanted = torch.cat([spots[known] // CELL, spots[known] % CELL // BIN], dim=1)  # (N, 4)
-        losses, close = [], torch.zeros(())
-        for layer, head in zip(self.model.decoder.layers, self.spot_heads, strict=False):
-            x = caught[layer][1][known]
-            scores = head(F.layer_norm(x, x.shape[-1:])).float().view(-1, 4, CELLS)
-            losses.append(F.cross_entropy(scores.flatten(0, 1), wanted.flatten()))
-            off = (scores.argmax(-1) - wanted).abs()
-            close = (off <= torch.tensor([0, 0, 1, 1], device=off.device)).all(-1).float().mean()
-        return torch.stack(losses).mean(), close
+        wanted = places_of(spots[known])  # (N, 4, PLACES)
+        x = x[known]
+        scores = 2.0 * F.linear(F.layer_norm(x, x.shape[-1:]), self.place).float().view(-1, 4, PLACES)
+        loss = -(wanted * scores.log_softmax(-1)).sum(-1).mean()
+        off = (scores.argmax(-1) - wanted.argmax(-1)).abs()
+        return loss, (off <= torch.tensor([0, 0, 2, 2], device=off.device)).all(-1).float().mean()
+
+    def routing(self, spots: Tensor, caught: dict[nn.Module, tuple[Any, Any]]) -> Tensor:
+        """Loss of choosing the experts by the place across, where cells are read."""
+        known = (spots[..., 0] >= 0).flatten()
+        losses = []
+        for layer in (FIRST, SECOND):
+            probabilities = caught[self.model.decoder.layers[layer].mlp.gate][1][2][known]
+            count = probabilities.shape[1]
+            first, share = beside(spots.flatten(0, 1)[known][:, 0] % CELL, count, CELL)
+            wanted = torch.lerp(
+                F.one_hot(first, count).float(),
+                F.one_hot((first + 1).clamp(max=count - 1), count).float(),
+                share,
+            )
+            losses.append(-(wanted * (probabilities + 1e-6).log()).sum(-1).mean())
+        return torch.stack(losses).mean()
 
     def spell(self, labels: Tensor, caught: dict[nn.Module, tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
-        """Loss of naming the next token's first characters from the last layers but one, and the share of its
-        first ones that the last of these names right."""
+        """Loss of naming the next token's first characters from the layers that read cells, and the share of them
+        that the last of these names right."""
         asked = labels != IGNORE
         wanted = self.first_characters[labels[asked]]  # (N, SPELT)
         losses, right = [], torch.zeros(())
-        for layer, head in zip(self.model.decoder.layers[2:], self.spell_heads, strict=False):
-            x = caught[layer][1][asked]
+        for layer, head in zip((FIRST, SECOND), self.spell_heads, strict=True):
+            x = caught[self.model.decoder.layers[layer]][1][asked]
             scores = head(F.layer_norm(x, x.shape[-1:])).float().view(len(x), SPELT, -1)
             losses.append(F.cross_entropy(scores.flatten(0, 1), wanted.flatten(), ignore_index=IGNORE))
-            named = wanted[:, 0] != IGNORE
-            right = (scores[:, 0].argmax(-1) == wanted[:, 0])[named].float().mean()
+            named = wanted != IGNORE
+            right = (scores.argmax(-1) == wanted)[named].float().mean()
         return torch.stack(losses).mean(), right
 
 
-def ground(side: int, width: int) -> Tensor:
-    """What every cell says of its place from the start: a vector of its row and one of its column,
-    (1, side, side, D)."""
-    return 0.7 * (torch.randn(1, side, 1, width) + torch.randn(1, 1, side, width))
+def places_of(spots: Tensor) -> Tensor:
+    """Pixels (N, 2) as shares of places: the cell's column, its row, across and down in it, (N, 4, PLACES)."""
+    shares = [F.one_hot(cell, PLACES).float() for cell in (spots // CELL).unbind(1)]
+    for pixels in (spots % CELL).unbind(1):
+        first, share = beside(pixels, PLACES, CELL)
+        after = F.one_hot((first + 1).clamp(max=PLACES - 1), PLACES).float()
+        shares.append(torch.lerp(F.one_hot(first, PLACES).float(), after, share))
+    return torch.stack(shares, dim=1)
 
 
-def guides(guide: Tensor, spots: Tensor) -> dict[str, list[tuple[int, int, Tensor]]]:
-    """What the guided heads look for: layer, head, and places (B, T).
+Guide = list[tuple[int, Tensor, Tensor]]  # head, places (B, T) or -1, share of its look (B, T)
 
-    A token of several cells is spelt from one after the other, so there are heads for its first cell, its
-    second and its third; others find the last cell of what has just been written. Four heads of a layer share
-    a cell's lines: each looks at the cell when its own quarter of the height is to be read and else at the
-    sequence's first token, so that it need pass on one line only. Choosing is easier for attention than for
-    the layers behind it.
+
+def guides(guide: Tensor, spots: Tensor, columns: int) -> list[tuple[str, int, Guide]]:
+    """What the guided heads look for: a name, the layer, and each head's places.
+
+    The rest of a head's look goes to the sequence's first token. Where stripes are read, each of ROWS heads
+    looks at the cell as much as its stripe is near the line: it need pass on one line only, and choosing is
+    easier for attention than for the layers behind it.
     """
     last = guide.gather(2, ((guide >= 0).sum(2, keepdim=True) - 1).clamp(min=0))[..., 0]
-    behind = torch.cat([torch.full_like(last[:, :1], -1), last[:, :-1]], dim=1)
-    first, second = guide[..., 0], guide[..., 1]
-    line = torch.where(spots[..., 1] >= 0, spots[..., 1] % CELL // (CELL // LINES), -1)
-    found = {
-        "next": [(1, 0, first), (4, 0, first)],
-        "behind": [(1, 1, behind), (2, 4, behind)],
-        "second": [(4, 1, second)],
-        "third": [(4, 2, guide[..., 2])],
-        "line": [],
-    }
-    for layer, cells in ((2, first), (3, second)):
-        for number in range(LINES):
-            own = torch.where((line == number) & (cells >= 0), cells, 0)
-            found["line"].append((layer, number, torch.where(line >= 0, own, -1)))
-    return found
+    behind, first = before(last), guide[..., 0]
+    known = spots[..., 0] >= 0
+    right = torch.where(known & (spots[..., 0] // CELL + 1 < columns), first + 1, -1)
+    after = (behind >= 0) & (behind % (columns + 1) != columns)  # places begin with 1, behind the first token
+    height, whole = spots[..., 1], torch.ones_like(spots[..., 1], dtype=torch.float32)
+    return [
+        ("behind", FOUND - 1, stripes(behind, before(height))),
+        ("beyond", FOUND, stripes(torch.where(after, behind + 1, -1), before(height))),
+        ("first", FIRST, stripes(first, height)),
+        ("second", SECOND, stripes(right, height)),
+        ("third", SECOND + 1, [(0, first, whole), (1, right, whole)]),
+    ]
+
+
+def before(values: Tensor) -> Tensor:
+    """Values (B, T) of the tokens before."""
+    return torch.cat([torch.full_like(values[:, :1], -1), values[:, :-1]], dim=1)
+
+
+def stripes(cells: Tensor, height: Tensor) -> Guide:
+    """Each of ROWS heads looks at cells (B, T) as much as its stripe is near pixel `height` (B, T)."""
+    known = (cells >= 0) & (height >= 0)
+    first, share = beside(height.clamp(min=0).flatten() % CELL, ROWS, CELL)
+    first, share = first.view(height.shape), share.view(height.shape)
+    chosen = torch.where(known, cells, -1)
+    return [
+        (head, chosen, (first == head) * (1 - share) + (first + 1 == head) * share) for head in range(ROWS)
+    ]
 
 
 def first_characters(tokenizer: Tokenizer, rows: int) -> Tensor:
@@ -242,20 +395,24 @@ def first_characters(tokenizer: Tokenizer, rows: int) -> Tensor:
     return table
 
 
-def guide_loss(attention: nn.Module, inputs: tuple[Any, ...], number: int, cells: Tensor) -> Tensor:
-    """How little one head looks at the vision tokens at `cells` (B, T), where they are not -1."""
+def guide_loss(attention: nn.Module, inputs: tuple[Any, ...], heads: Guide) -> Tensor:
+    """How little heads look at the vision tokens that they are shown, and else at the first token."""
     x, rotary, width = inputs[0], inputs[1], attention.head_dim
-    rows = slice(number * width, (number + 1) * width)
-    q = rotate(F.linear(x, attention.q_proj.weight[rows])[:, None], rotary)[:, 0]
-    k = rotate(F.linear(x, attention.k_proj.weight[rows])[:, None], rotary)[:, 0]
-    page, place = (cells >= 0).nonzero().unbind(1)
+    b, length = x.shape[:2]
+    numbers = [number for number, _, _ in heads]
+    rows = torch.cat([torch.arange(number * width, (number + 1) * width) for number in numbers]).to(x.device)
+    q, k = (F.linear(x, projection.weight[rows]).view(b, length, len(heads), width).transpose(1, 2)
+            for projection in (attention.q_proj, attention.k_proj))  # fmt: skip
+    cells, share = torch.stack([c for _, c, _ in heads], 1), torch.stack([s for _, _, s in heads], 1)
+    page, head, place = (cells >= 0).nonzero().unbind(1)
     if not len(page):
         return x.new_zeros(())
-    scores = (q.float() @ k.float().transpose(1, 2)) / math.sqrt(width)  # (B, T, T)
-    length = scores.shape[-1]
+    scores = (rotate(q, rotary).float() @ rotate(k, rotary).float().transpose(2, 3)) / math.sqrt(width)
     later = torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
-    share = scores.masked_fill(later, -torch.inf)[page, place]
-    return F.cross_entropy(share, cells[page, place])
+    looked = scores.masked_fill(later, -torch.inf).log_softmax(-1)[page, head, place]  # (N, T)
+    cells, share = cells[page, head, place], share[page, head, place]
+    there = looked.gather(1, cells[:, None])[:, 0]
+    return -(share * there + (1 - share) * looked[:, 0]).mean()
 
 
 def balance(routed: tuple[Tensor, Tensor, Tensor]) -> Tensor:

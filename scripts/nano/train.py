@@ -47,12 +47,14 @@ STAGES = {
 }
 WEIGHTS = {
     "name": 0.5,
-    "next": 1.0,
     "behind": 1.0,
-    "second": 0.7,
-    "third": 0.7,
-    "spot": 1.0,
-    "line": 1.0,
+    "beyond": 1.0,
+    "first": 1.0,
+    "second": 1.0,
+    "third": 0.5,
+    "spot1": 1.0,
+    "spot2": 2.0,
+    "route": 0.3,
     "spell": 1.0,
     "balance": 0.01,
     "patch": 0.5,
@@ -80,7 +82,6 @@ def trained_parts(teacher: Teacher, stage: str, frozen_sam: bool) -> list[str]:
             "model.encoder.image_newline",
             "model.encoder.view_separator",
             "spelling.",
-            "spot_heads.",
             "spell_heads.",
         ]
     if stage == "sam":
@@ -92,7 +93,6 @@ def trained_parts(teacher: Teacher, stage: str, frozen_sam: bool) -> list[str]:
     return [
         *sight,
         "spelling.",
-        "spot_heads.",
         "spell_heads.",
         "model.decoder.",
         "model.encoder.image_newline",
@@ -105,17 +105,18 @@ TABLES = (
     "lm_head",
     "pos",
     "codes",
-    "ground",
     "glance",
     "_heads",
     "gate.weight",
     "spelling",
 )
-SLOW = {"lm_head": 0.15, "spelling.write": 0.15, "embed_tokens": 0.3}  # times the rate: their rows are small
+PACES = {"lm_head": 0.15, "spelling.write": 0.15, "embed_tokens": 0.3, "mlp.gate": 5.0}  # times the rate
 
 
-def optimizers(teacher: Teacher, prefixes: list[str], rate: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside, AdamW for tables, vectors and heads."""
+def optimizers(
+    teacher: Teacher, prefixes: list[str], rate: float, faster: float = 1.0
+) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside, so much `faster`, AdamW for tables, vectors and heads."""
     inside: list[nn.Parameter] = []
     others: dict[float, list[nn.Parameter]] = {}
     for name, parameter in teacher.named_parameters():
@@ -124,19 +125,26 @@ def optimizers(teacher: Teacher, prefixes: list[str], rate: float) -> list[torch
         if not chosen:
             continue
         if parameter.ndim < 2 or any(part in name for part in TABLES):
-            scale = next((scale for part, scale in SLOW.items() if part in name), 1.0)
+            scale = next((scale for part, scale in PACES.items() if part in name), 1.0)
             others.setdefault(scale, []).append(parameter)
         else:
             inside.append(parameter)
     groups = [{"params": chosen, "scale": scale} for scale, chosen in sorted(others.items())]
     adamw = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
-    return [Muon(inside, lr=rate), adamw] if inside else [adamw]
+    if not inside:
+        return [adamw]
+    return [Muon([{"params": inside, "scale": faster}], lr=rate), adamw]
 
 
 def rate_at(step: int, steps: int, peak: float, warmup: int = 50) -> float:
     """Up within `warmup` steps, flat, and down to a twentieth over the last third."""
     down = (steps - step) / max(1, steps / 3)
     return peak * min((step + 1) / warmup, 1.0, max(down, 0.05))
+
+
+def told_at(step: int, steps: int, share: float) -> float:
+    """The share of pages whose places are told: less from the half on, none in the last fifth."""
+    return share * min(1.0, max(0.0, (0.8 * steps - step) / (0.3 * steps)))
 
 
 def total(losses: Losses) -> Tensor:
@@ -163,6 +171,19 @@ def take(teacher: Teacher, path: Path, prefixes: tuple[str, ...]) -> None:
     teacher.load_state_dict(chosen, strict=False)
 
 
+def resume(teacher: Teacher, saved: dict[str, Tensor], prefixes: list[str]) -> None:
+    """The weights of a run that goes on; helps of other stages may have changed since."""
+    own = teacher.state_dict()
+    fitting = {
+        name: value
+        for name, value in saved.items()
+        if name.startswith(tuple(prefixes)) or (name in own and own[name].shape == value.shape)
+    }
+    _, unknown = teacher.load_state_dict(fitting, strict=False)
+    if unknown:
+        raise SystemExit(f"the checkpoint has parts that this network lacks: {', '.join(unknown[:3])}")
+
+
 def begin(teacher: Teacher, options: argparse.Namespace) -> None:
     """The weights that a new run starts from."""
     if options.codes:
@@ -183,7 +204,7 @@ def begin(teacher: Teacher, options: argparse.Namespace) -> None:
         take(
             teacher,
             options.decoder / CHECKPOINT,
-            (*rest, "codes.", "ground", "spelling.", "spot_heads.", "spell_heads."),
+            (*rest, "codes.", "place", "spelling.", "spell_heads."),
         )
 
 
@@ -196,19 +217,24 @@ class Run:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.teacher = new_teacher(options.seed)
         self.step = 0
+        prefixes = trained_parts(self.teacher, options.stage, options.frozen_sam)
         last = self.folder / CHECKPOINT
         state = load(last) if last.exists() else None
         if state is None:
             begin(self.teacher, options)
+            if options.stage == "decoder":
+                self.teacher.set_up()
         else:
-            self.teacher.load_state_dict(state["teacher"])
+            resume(self.teacher, state["teacher"], prefixes)
             self.step = state["step"]
         self.teacher.to(self.device)
-        prefixes = trained_parts(self.teacher, options.stage, options.frozen_sam)
-        self.optimizers = optimizers(self.teacher, prefixes, options.rate)
+        self.optimizers = optimizers(self.teacher, prefixes, options.rate, options.faster)
         if state is not None and len(state["optimizers"]) == len(self.optimizers):
             for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
+                scales = [group["scale"] for group in optimizer.param_groups]
                 optimizer.load_state_dict(values)
+                for group, scale in zip(optimizer.param_groups, scales, strict=True):
+                    group["scale"] = scale
         self.pages = replace(STAGES[options.stage], **dict(options.set))
 
     def batches(self) -> Iterator[Batch]:
@@ -229,6 +255,7 @@ class Run:
             yield next_batch(queues[turn], artists[turn]).to(self.device)
 
     def losses(self, batch: Batch) -> Losses:
+        self.teacher.share_told = told_at(self.step, self.options.steps, self.options.told)
         generator = torch.Generator(self.device).manual_seed(batch.step)
         if self.options.stage == "codes":
             return self.teacher.code_losses(batch, generator)
@@ -238,7 +265,7 @@ class Run:
             return self.teacher.sam_losses(batch)
         if self.options.stage == "encoder":
             return self.teacher.encoder_losses(batch)
-        return self.teacher.whole_losses(batch, coded=not self.options.start)
+        return self.teacher.whole_losses(batch, not self.options.start, generator)
 
     def go(self) -> None:
         began = saved = time.monotonic()
@@ -289,7 +316,7 @@ class Run:
         state["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
         save(self.folder / CHECKPOINT, state)
         if self.options.stage == "codes":
-            chosen = {k: v for k, v in state["teacher"].items() if k.startswith(("codes.", "ground"))}
+            chosen = {k: v for k, v in state["teacher"].items() if k.startswith("codes.")}
             save(self.folder / "codes.pt", chosen)
 
 
@@ -338,6 +365,8 @@ def main() -> None:
     add("--run", type=Path, required=True, help="folder of the checkpoints and metrics")
     add("--steps", type=int, default=2000, help="of the whole stage; the rate falls over the last third")
     add("--rate", type=float, default=2e-3, help="the highest learning rate")
+    add("--told", type=float, default=0.0, help="decoder: share of pages whose places are told at first")
+    add("--faster", type=float, default=1.0, help="times the rate: that of the matrices inside")
     add("--seed", type=int, default=0)
     add("--processes", type=int, default=1, help="training processes, one a core")
     add("--threads", type=int, default=1, help="of each process")

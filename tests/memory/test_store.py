@@ -171,6 +171,7 @@ def test_errors_say_how_to_go_on(memory: OpticalMemory, tmp_path: Path) -> None:
         (lambda: memory.recall(turn=1, page=1), OptionError, "one of them"),
         (lambda: memory.find("?!"), OptionError, "no word"),
         (lambda: memory.pin(page=4), OptionError, "no page 4"),
+        (lambda: memory.encoder, OptionError, "no network"),
     ):
         with pytest.raises(error, match=words):
             call()

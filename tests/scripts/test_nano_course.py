@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from foveate.model.attention import rotary_table
 from foveate.model.ocr import OCR
 from foveate.pages.tokenizer import Tokenizer
 
@@ -23,6 +24,10 @@ HEADING, BLOCK, WORD, INSIDE = batches.HEADING, batches.BLOCK, batches.WORD, bat
 
 @pytest.fixture(scope="module")
 def taught() -> Any:
+    return new_teacher()
+
+
+def new_teacher() -> Any:
     torch.manual_seed(0)
     tokenizer = Tokenizer.load(batches.ASSETS)
     model = OCR(network.nano_config(tokenizer))
@@ -64,21 +69,36 @@ def test_places_between_two_are_between_their_codes() -> None:
 
 
 def letters(*rows: tuple[int, int, int, int, int, int]) -> Tensor:
-    return torch.tensor(rows)
+    return torch.tensor(rows or [(0,) * 6])
 
 
 def test_tokens_are_sums_of_their_letters(taught: Any) -> None:
     one, two = (0, 5, 10, 20, 3, 1), (0, 5, 40, 20, 7, 0)
-    together = taught.codes(letters(one, two), 1, 64)
-    apart = taught.codes(letters(one), 1, 64) + taught.codes(letters(two), 1, 64)
-    torch.testing.assert_close(together, apart)
-    assert not together[0, 6].any() and together[0, 5].any()
+    nothing = taught.codes(letters()[:0], 1, 8)
+    together = taught.codes(letters(one, two), 1, 8) - nothing
+    apart = taught.codes(letters(one), 1, 8) + taught.codes(letters(two), 1, 8) - 2 * nothing
+    torch.testing.assert_close(together, apart, atol=1e-5, rtol=1e-5)
+    assert not together[0, 0, 6].any() and together[0, 0, 5].any()
+    assert nothing.flatten(1, 2)[0].unique(dim=0).shape[0] == 64  # each cell says where it is
 
 
-def test_letters_are_told_from_their_own_code(taught: Any) -> None:
-    rows = letters(*((0, cell, 12, 30, cell * 2, cell % 4) for cell in range(60)))
-    _, right, starts_right = taught.codes.name(taught.codes(rows, 1, 64), rows)
-    assert right == 1 and starts_right > 0.9
+def test_lines_of_a_cell_are_told_apart_after_some_training() -> None:
+    """Two lines of six characters in each cell, 26 pixels apart, other ones each time."""
+    torch.manual_seed(0)
+    coder = codes.Codes(320, 16)
+    spots = letters(
+        *((0, cell, 10 * x + 6, y, 0, 0) for cell in range(64) for x in range(6) for y in (20, 46))
+    )
+    optimizer = torch.optim.AdamW(coder.parameters(), lr=6e-3)
+    shares = []
+    for _ in range(60):
+        spots[:, 4] = torch.randint(90, (len(spots),))
+        loss, right, _ = coder.name(coder(spots, 1, 8), spots)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        shares.append(right.item())
+    assert shares[0] < 0.6 and shares[-1] > 0.9
 
 
 def test_spellings_settle_into_the_rows(taught: Any) -> None:
@@ -94,17 +114,37 @@ def test_spellings_settle_into_the_rows(taught: Any) -> None:
     assert not spelling.write.any() and not spelling.read.any()
 
 
-def test_guides_name_a_tokens_cells_in_order() -> None:
+def test_guides_name_the_cells_of_a_token() -> None:
     guide = torch.tensor([[[4, 5, 6, -1], [7, -1, -1, -1], [-1, -1, -1, -1]]])
-    spots = torch.tensor([[[0, 64 + 50], [0, 20], [-1, -1]]])
-    guides = teacher.guides(guide, spots)
-    found = {name: wanted[0][2].tolist() for name, wanted in guides.items() if name != "line"}
-    lines = {(layer, head): cells.tolist() for layer, head, cells in guides["line"]}
-    assert lines[2, 3] == [[4, 0, -1]] and lines[2, 1] == [[0, 7, -1]] and lines[2, 0] == [[0, 0, -1]]
-    assert lines[3, 3] == [[5, 0, -1]] and lines[3, 1] == [[0, 0, -1]]
-    assert found["next"] == [[4, 7, -1]] and found["second"] == [[5, -1, -1]]
-    assert found["third"] == [[6, -1, -1]]
-    assert found["behind"] == [[-1, 6, 7]]  # the last cell of the token before
+    spots = torch.tensor([[[0, 64 + 50], [190, 20], [-1, -1]]])
+    found = {name: (layer, heads) for name, layer, heads in teacher.guides(guide, spots, 3)}
+    assert found["third"][1][0][1].tolist() == [[4, 7, -1]]
+    assert found["behind"][1][0][1].tolist() == [[-1, 6, 7]]  # the last cell of the token before
+    assert found["beyond"][1][0][1].tolist() == [[-1, 7, -1]]  # and the one to its right, where there is one
+    layer, heads = found["first"]
+    assert layer == teacher.FIRST and all(cells.tolist() == [[4, 7, -1]] for _, cells, _ in heads)
+    shares = torch.stack([share for _, _, share in heads])[:, 0, :2]
+    torch.testing.assert_close(shares.sum(0), torch.ones(2))
+    assert shares[3, 0] == pytest.approx(0.594, abs=0.01)  # pixel 50 lies between stripes 3 and 4
+    assert found["second"][1][0][1].tolist() == [[5, -1, -1]]  # the second token's cell is the row's last
+
+
+def test_a_head_that_looks_where_it_is_shown_loses_nothing(taught: Any) -> None:
+    attention, width = taught.guided[3], taught.model.config.decoder.hidden_size
+    cells, share = torch.tensor([[-1, -1, 1]]), torch.ones(1, 3)
+    before = [p.detach().clone() for p in (attention.q_proj.weight, attention.k_proj.weight)]
+    for p in (attention.q_proj.weight, attention.k_proj.weight):
+        torch.nn.init.zeros_(p)
+        p.data[31, 0] = p.data[63, 0] = 9.0  # the slowest turn, which three places hardly change
+    x = torch.zeros(1, 3, width)
+    x[0, 1, 0] = x[0, 2, 0] = 1.0
+    x[0, 0, 0] = -1.0
+    rotary = rotary_table(torch.arange(3)[None], attention.head_dim, 500_000.0)
+    looking = teacher.guide_loss(attention, (x, rotary), [(0, cells, share)])
+    elsewhere = teacher.guide_loss(attention, (x, rotary), [(0, cells, 1 - share)])
+    attention.q_proj.weight.data, attention.k_proj.weight.data = before
+    assert looking.item() == pytest.approx(0.693, abs=0.01)  # itself and the cell before it are alike
+    assert elsewhere > 10
 
 
 def test_blurred_letters_stay_in_their_cells() -> None:
@@ -130,15 +170,57 @@ def test_rows_say_where_each_token_stands(taught: Any) -> None:
 
 
 def test_a_place_off_still_counts_as_found_a_cell_off_does_not(taught: Any) -> None:
-    layers = taught.model.decoder.layers
+    told = torch.tensor([[[14, 82], [22, 98], [78, 82], [-1, -1]]])
     states = torch.zeros(1, 4, taught.model.config.decoder.hidden_size)
-    spots = torch.tensor([[[16, 80], [24, 100], [80, 80], [-1, -1]]])
-    for head in taught.spot_heads:
-        torch.nn.init.zeros_(head.weight)
-        head.bias.data.zero_()
-        head.bias.data[torch.arange(4) * 16 + torch.tensor([0, 1, 3, 2])] = 20.0  # pixel 24 across, 80 down
-    _, close = taught.spotting(spots, {layer: (None, states) for layer in layers})
+    said = taught.tell(states, torch.tensor([[[22, 82]] * 3 + [[-1, -1]]]), torch.tensor([True]))
+    _, close = taught.spotting(told, said)
     assert close == pytest.approx(1 / 3)
+    assert not said[0, 3].any()  # nothing is told of a token that stands nowhere
+
+
+def test_told_places_take_the_place_of_what_was_said(taught: Any) -> None:
+    spots = torch.tensor([[[14, 82], [150, 30]], [[14, 82], [150, 30]]])
+    states = torch.randn(2, 2, taught.model.config.decoder.hidden_size)
+    said = taught.tell(states, spots, torch.tensor([True, False]))
+    loss, close = taught.spotting(spots[:1], said[:1])
+    assert close == 1 and loss < 1.5
+    torch.testing.assert_close(said[1], states[1])
+
+
+def test_heads_begin_as_the_codes_reader(taught: Any) -> None:
+    """And pass on nothing of the first token, at which they look when they have nothing to read."""
+    taught.set_up()
+    first = taught.model.decoder.embed_tokens.weight[taught.model.config.decoder.bos_token_id].detach()
+    for layer in (1, 2, teacher.FIRST, teacher.SECOND):
+        weight = taught.guided[layer].v_proj.weight.view(codes.ROWS, codes.STRIPE, -1)
+        lost = taught.codes.stripe - weight
+        torch.testing.assert_close(weight @ first, torch.zeros(codes.ROWS, codes.STRIPE), atol=1e-5, rtol=0)
+        assert torch.linalg.matrix_rank(lost.flatten(0, 1)) == 1
+
+
+def test_experts_go_by_told_places_before_any_training() -> None:
+    """The experts go by the place across."""
+    page = draw.draw(
+        4, "A few words that stand on a page and fill it " * 4, 256, 256, sizes=(24, 24), degrade=0.0
+    )
+    tokenizer = Tokenizer.load(batches.ASSETS)
+    ids, labels, cells, spots = (torch.tensor(v)[None] for v in batches.row_of(page, tokenizer, "text")[:2] + (
+        [c + [-1] * (4 - len(c)) for c in batches.row_of(page, tokenizer, "text")[2]],
+        batches.row_of(page, tokenizer, "text")[3],
+    ))  # fmt: skip
+    batch = batches.Batch(
+        torch.from_numpy(page.image)[None], ids, labels, cells, spots,
+        torch.from_numpy(batches.letters_of(page, 0).astype(np.int64)), 0,
+    )  # fmt: skip
+    taught = new_teacher()
+    taught.set_up()
+    losses = []
+    for taught.share_told in (0.0, 1.0):
+        with torch.no_grad():
+            losses.append(taught.decoder_losses(batch, torch.Generator().manual_seed(1)))
+    taught.share_told = 0.0
+    untold, told = losses
+    assert told["route"] < 0.9 < untold["route"] - 0.5
 
 
 def test_answers_keep_the_lines_of_the_page() -> None:

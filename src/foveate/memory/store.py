@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from foveate.errors import OptionError
 from foveate.memory import paging, settings
@@ -43,6 +43,7 @@ When = Literal["now", "later"]
 AT_ONCE = 16  # pages that are added in one change
 
 
+@runtime_checkable
 class PageReader(Protocol):
     """What a memory asks of a reader: a `Reader`, or anything that reads pages as it does.
 
@@ -89,7 +90,8 @@ class OpticalMemory(Shelf):
             raise OptionError(f"index is {index!r}: choose now or later")
         super().__init__(path, create)
         self.index = index
-        self._reader, self._made_reader = reader, False
+        self._reader: PageReader | None = reader if isinstance(reader, PageReader) else None
+        self._make_reader = None if isinstance(reader, PageReader) else reader
         try:
             self.settings = settings.settle(
                 self._index, style, mode=mode, prompt=prompt, vision=vision, keep_text=keep_text
@@ -108,19 +110,18 @@ class OpticalMemory(Shelf):
     @property
     def reader(self) -> PageReader:
         """Raises `OptionError` when the memory was opened without one."""
+        if self._reader is None and self._make_reader is not None:
+            self._reader = self._make_reader()
         if self._reader is None:
             raise OptionError(
                 "this memory was opened without a reader: open it with OpticalMemory(path, reader)"
             )
-        if not self._made_reader and not hasattr(self._reader, "read_pages"):
-            self._reader = self._reader()
-        self._made_reader = True
-        return self._reader  # type: ignore[return-value]
+        return self._reader
 
     @property
     def can_read(self) -> bool:
         """Whether there is a reader, or a way to make one."""
-        return self._reader is not None
+        return self._reader is not None or self._make_reader is not None
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -140,7 +141,10 @@ class OpticalMemory(Shelf):
         """The name of the reader's encoder: whose vision tokens it can read."""
         from foveate.memory import vision
 
-        return vision.network_of(self.reader.model)  # type: ignore[attr-defined]
+        model = getattr(self.reader, "model", None)
+        if model is None:
+            raise OptionError("this memory's reader has no network: open it with Reader.load()")
+        return vision.network_of(model)
 
     # Adding
 
