@@ -24,9 +24,9 @@ PLACE = 12  # numbers that a row or a column of cells is told by
 class Codes(nn.Module):
     """code = W (character and start, times place across, times place down), and where its cell is.
 
-    Read as the decoder will read it: ROWS heads pass on one stripe of the cell each, of those at and below the
-    place as much as it is near to them, and what stands at a place of the stripe is picked out by a gate.
-    Everything starts where it can be read, and is trained to be read better.
+    Read as the decoder will read it: ROWS heads pass on one stripe of the cell each, as much as the place is
+    near to it, and what stands at a place of the stripe is picked out by a gate. It starts where it can be
+    read, and is trained to be read better.
     """
 
     def __init__(self, width: int, side: int) -> None:

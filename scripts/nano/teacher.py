@@ -100,7 +100,7 @@ class Teacher(nn.Module):
                     gate[expert] = 1.2 * near @ across
 
     def pass_on(self, layers: tuple[int, ...]) -> None:
-        """Heads of these layers pass on stripes as the codes' own reader does, each layer to numbers of its own."""
+        """Heads of these layers pass on stripes as the codes' own reader does, each to its layer's room."""
         bos = F.normalize(
             self.model.decoder.embed_tokens.weight[self.model.config.decoder.bos_token_id], dim=0
         )
@@ -127,8 +127,8 @@ class Teacher(nn.Module):
     def match(self) -> None:
         """Layer 1 begins by finding the last character in the line that it has just passed on.
 
-        Its code is part of the embedding, and the gated unit of the shared expert multiplies it with the line's
-        code: silu(c) l - silu(-c) l = c l. Where they agree, the next token stands a little behind.
+        Its code is part of the embedding, and the gated unit of the shared expert multiplies it with the
+        line's: silu(c) l - silu(-c) l = c l. Where they agree, the next token stands a little behind.
         """
         known, last = self.room(1), self.room(0)
         across = self.place.view(4, PLACES, -1)[2]
@@ -280,7 +280,7 @@ class Teacher(nn.Module):
                 hook.remove()
 
     def tell(self, x: Tensor, spots: Tensor, told: Tensor) -> Tensor:
-        """Hidden states (B, T, D) that say the true places in the pages `told` (B,) instead of what they say."""
+        """Hidden states (B, T, D) that say the true places in the pages `told` (B,), not what they said."""
         if not told.any():
             return x
         here = told[:, None] & (spots[..., 0] >= 0)
@@ -320,7 +320,7 @@ class Teacher(nn.Module):
         return torch.stack(losses).mean()
 
     def spell(self, labels: Tensor, caught: dict[nn.Module, tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
-        """Loss of naming the next token's first characters from the layers that read cells, and the share of them
+        """Loss of naming the next token's first characters from the layers that read cells, and the share
         that the last of these names right."""
         asked = labels != IGNORE
         wanted = self.first_characters[labels[asked]]  # (N, SPELT)
@@ -335,7 +335,7 @@ class Teacher(nn.Module):
 
 
 def places_of(spots: Tensor) -> Tensor:
-    """Pixels (N, 2) as shares of places: the cell's column, its row, across and down in it, (N, 4, PLACES)."""
+    """Pixels (N, 2) as shares of places: the cell's column and row, across and down in it, (N, 4, PLACES)."""
     shares = [F.one_hot(cell, PLACES).float() for cell in (spots // CELL).unbind(1)]
     for pixels in (spots % CELL).unbind(1):
         first, share = beside(pixels, PLACES, CELL)

@@ -203,15 +203,14 @@ def test_experts_go_by_told_places_before_any_training() -> None:
     page = draw.draw(
         4, "A few words that stand on a page and fill it " * 4, 256, 256, sizes=(24, 24), degrade=0.0
     )
-    tokenizer = Tokenizer.load(batches.ASSETS)
-    ids, labels, cells, spots = (torch.tensor(v)[None] for v in batches.row_of(page, tokenizer, "text")[:2] + (
-        [c + [-1] * (4 - len(c)) for c in batches.row_of(page, tokenizer, "text")[2]],
-        batches.row_of(page, tokenizer, "text")[3],
-    ))  # fmt: skip
+    ids, labels, cells, spots = batches.row_of(page, Tokenizer.load(batches.ASSETS), "text")
+    cells = [found + [-1] * (batches.CELLS_PER_TOKEN - len(found)) for found in cells]
     batch = batches.Batch(
-        torch.from_numpy(page.image)[None], ids, labels, cells, spots,
-        torch.from_numpy(batches.letters_of(page, 0).astype(np.int64)), 0,
-    )  # fmt: skip
+        torch.from_numpy(page.image)[None],
+        *(torch.tensor(rows)[None] for rows in (ids, labels, cells, spots)),
+        torch.from_numpy(batches.letters_of(page, 0).astype(np.int64)),
+        step=0,
+    )
     taught = new_teacher()
     taught.set_up()
     losses = []
