@@ -62,10 +62,11 @@ class Teacher(nn.Module):
 
         Each head finds the cell, by comparing what the place says with what the cells say of theirs, looks at
         it as much as its stripe is near, and passes it on as the codes' own reader does. Experts go by the
-        place across. The two layers before them pass on stripes as well. Training goes on from there.
+        place across. Training goes on from there.
         """
         self.match()
-        self.pass_on((FOUND - 1, FOUND, FIRST, SECOND))
+        self.pass_on((FOUND - 1, FIRST, SECOND))
+        self.look_back()
         columns, rows, across, down = self.place.view(4, PLACES, -1)
         bins = (torch.arange(PLACES) + 0.5) * CELL / PLACES
         bos = F.normalize(
@@ -123,6 +124,23 @@ class Teacher(nn.Module):
             return rooms[number]
         free = torch.randn(STRIPE, self.place.shape[1], generator=generator.manual_seed(11 + number))
         return torch.linalg.qr((free - free @ self.place.T @ self.place).T)[0].T
+
+    def look_back(self) -> None:
+        """Three heads of layer FOUND begin by passing on the places that the last tokens said: the next one's is
+        near. Their column and row of cells and their height are taken over, what is across goes elsewhere.
+        """
+        attention, width = self.guided[FOUND], self.place.shape[1]
+        elsewhere = self.room(FOUND + 1)[:PLACES]
+        written = self.place.view(4, PLACES, -1).clone()
+        written[2] = elsewhere
+        with torch.no_grad():
+            for weight in (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight):
+                nn.init.normal_(weight, std=width**-0.5)
+            nn.init.normal_(attention.o_proj.weight, std=0.3 * width**-0.5)
+            for head, share in enumerate((1.0, 0.5, 0.3)):
+                own = slice(head * attention.head_dim, (head + 1) * attention.head_dim)
+                attention.v_proj.weight[own] = self.place
+                attention.o_proj.weight[:, own] = share * written.flatten(0, 1).T
 
     def match(self) -> None:
         """Layer 1 begins by finding the last character in the line that it has just passed on.
@@ -201,9 +219,11 @@ class Teacher(nn.Module):
 
     def whole_losses(self, batch: Batch, coded: bool, generator: torch.Generator) -> Losses:
         """The whole network on pixels; `coded` when its tokens are to stay sums of codes."""
-        tokens, _ = self.seen(batch)
+        learning = next(self.model.encoder.projector.parameters()).requires_grad
+        with torch.set_grad_enabled(learning):
+            tokens, _ = self.seen(batch)
         losses = self.reading(batch, tokens, generator)
-        if coded:
+        if coded and learning:
             losses["name"], losses["name_right"], losses["start_right"] = self.codes.name(
                 tokens, batch.letters
             )
@@ -358,11 +378,11 @@ def guides(guide: Tensor, spots: Tensor, columns: int) -> list[tuple[str, int, G
     behind, first = before(last), guide[..., 0]
     known = spots[..., 0] >= 0
     right = torch.where(known & (spots[..., 0] // CELL + 1 < columns), first + 1, -1)
-    after = (behind >= 0) & (behind % (columns + 1) != columns)  # places begin with 1, behind the first token
     height, whole = spots[..., 1], torch.ones_like(spots[..., 1], dtype=torch.float32)
+    place = torch.arange(spots.shape[1], device=spots.device)[None].expand_as(height)
     return [
         ("behind", FOUND - 1, stripes(behind, before(height))),
-        ("beyond", FOUND, stripes(torch.where(after, behind + 1, -1), before(height))),
+        ("back", FOUND, [(head, torch.where(known, place - 1 - head, -1), whole) for head in range(3)]),
         ("first", FIRST, stripes(first, height)),
         ("second", SECOND, stripes(right, height)),
         ("third", SECOND + 1, [(0, first, whole), (1, right, whole)]),

@@ -48,7 +48,7 @@ STAGES = {
 WEIGHTS = {
     "name": 0.5,
     "behind": 1.0,
-    "beyond": 1.0,
+    "back": 1.0,
     "first": 1.0,
     "second": 1.0,
     "third": 0.5,
@@ -72,32 +72,19 @@ def new_teacher(seed: int) -> Teacher:
     return Teacher(model, tokenizer)
 
 
-def trained_parts(teacher: Teacher, stage: str, frozen_sam: bool) -> list[str]:
+def trained_parts(stage: str, frozen_sam: bool = False, frozen_encoder: bool = False) -> list[str]:
     """Prefixes of the parameters that a stage trains."""
     if stage == "codes":
         return ["codes."]
-    if stage == "decoder":
-        return [
-            "model.decoder.",
-            "model.encoder.image_newline",
-            "model.encoder.view_separator",
-            "spelling.",
-            "spell_heads.",
-        ]
+    reading = ["model.decoder.", "model.encoder.image_newline", "model.encoder.view_separator"]
+    reading += ["spelling.", "spell_heads."]
+    if stage == "decoder" or frozen_encoder:
+        return reading
     if stage == "sam":
         return ["model.encoder.sam.", "glance."]
     sight = ["model.encoder.clip.", "model.encoder.projector.", "model.encoder.compressor."]
     sight += ["model.encoder.sam.neck."] if frozen_sam else ["model.encoder.sam.", "glance."]
-    if stage == "encoder":
-        return sight
-    return [
-        *sight,
-        "spelling.",
-        "spell_heads.",
-        "model.decoder.",
-        "model.encoder.image_newline",
-        "model.encoder.view_separator",
-    ]
+    return sight if stage == "encoder" else sight + reading
 
 
 TABLES = (
@@ -217,7 +204,7 @@ class Run:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.teacher = new_teacher(options.seed)
         self.step = 0
-        prefixes = trained_parts(self.teacher, options.stage, options.frozen_sam)
+        prefixes = trained_parts(options.stage, options.frozen_sam, options.frozen_encoder)
         last = self.folder / CHECKPOINT
         state = load(last) if last.exists() else None
         if state is None:
@@ -375,6 +362,7 @@ def main() -> None:
     add("--save-every", type=float, default=300, help="seconds between checkpoints")
     add("--set", type=setting, action="append", default=[], metavar="FIELD=JSON", help="change the pages")
     add("--frozen-sam", action="store_true", help="leave SAM's layers as they are, its neck excepted")
+    add("--frozen-encoder", action="store_true", help="whole: the decoder alone learns")
     add("--start", type=Path, help="folder of a network to begin with: its encoder, or for `whole` all of it")
     add("--codes", type=Path, help="decoder, encoder: codes.pt of the codes' run")
     add("--sam", type=Path, help="sam, encoder: a run whose SAM it begins with")
