@@ -4,6 +4,7 @@ A snippet is a fenced block behind `<!-- test -->`, or behind `<!-- test: nano -
 embedded model.
 """
 
+import json
 import os
 import re
 import shutil
@@ -43,6 +44,53 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_snippet(language: str, code: str, clone: Path) -> None:
     command = ["bash", "-euo", "pipefail", "-c"] if language == "sh" else [sys.executable, "-c"]
     subprocess.run([*command, code], check=True, timeout=300)
+
+
+def server_lines() -> list[str]:
+    """The README's commands that go on until they are stopped."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    return [
+        line.split("#")[0].strip() for line in re.findall(r"^foveate (?:serve|mcp).*$", readme, re.MULTILINE)
+    ]
+
+
+@pytest.mark.skipif(not NANO, reason="no embedded weights")
+def test_servers_start_as_the_readme_starts_them(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`foveate serve`, on a free port, shows its page; `foveate mcp ~/papers` answers its first question."""
+    httpx = pytest.importorskip("httpx")
+    pytest.importorskip("mcp")
+    pytest.importorskip("starlette")
+    monkeypatch.setenv("HOME", str(clone))
+    (clone / "papers").mkdir()
+    serve, mcp = server_lines()
+    command = ["bash", "-c", f"exec {serve} --port 0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().split(" at ")[1].split()[0]
+            page = httpx.get(url, timeout=60)
+            assert page.status_code == 200 and "<title>" in page.text
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+    client = {
+        "protocolVersion": "2025-03-26",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    }
+    hello = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}) + "\n"
+    with subprocess.Popen(
+        ["bash", "-c", f"exec {mcp}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(hello)
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline())
+            assert answer["id"] == 1 and "tools" in answer["result"]["capabilities"]
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
 
 
 def test_there_are_snippets() -> None:

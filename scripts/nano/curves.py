@@ -60,7 +60,7 @@ def main() -> None:
                 axis.plot(steps, values, ".", color=line.get_color(), alpha=0.3, markersize=3)
         axis.set(title=run.name, xlabel="step", ylim=(0, 1))
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=7, loc="upper left")
+        axis.legend(fontsize=7, loc="lower right")
     axes[0][0].set_ylabel("share right in a batch")
     figure.tight_layout()
     figure.savefig(options.out, metadata={"Date": None})

@@ -33,7 +33,9 @@ from foveate.pages.tokenizer import Tokenizer
 
 Losses = dict[str, Tensor]
 PLACES = 16  # in a cell, each way; and the most cells along a side
-FOUND, FIRST, SECOND = 2, 3, 4  # layers: finds the place, reads its cell, reads the cell to its right
+# Layers: the last token is looked for by itself; what the tokens before say of it is put together; its line is
+# read and with it the next token's place; that is read; and the cell to its right.
+SEEN, TRACKED, FOUND, FIRST, SECOND = range(5)
 SPELT = 4  # characters of a token that are asked for
 
 
@@ -65,7 +67,8 @@ class Teacher(nn.Module):
         place across. Training goes on from there.
         """
         self.match()
-        self.pass_on((FOUND - 1, FIRST, SECOND))
+        self.pass_on((FOUND, FIRST, SECOND))
+        self.seek()
         self.look_back()
         columns, rows, across, down = self.place.view(4, PLACES, -1)
         bins = (torch.arange(PLACES) + 0.5) * CELL / PLACES
@@ -107,12 +110,12 @@ class Teacher(nn.Module):
         )
         with torch.no_grad():
             for layer in layers:
-                attention, write = self.guided[layer], self.room(layer)
+                attention, write = self.guided[layer], self.room(layer - 1)
                 for head in range(ROWS):
                     own = slice(head * attention.head_dim, (head + 1) * attention.head_dim)
                     passed = self.codes.stripe[head]
                     attention.v_proj.weight[own] = passed - (passed @ bos)[:, None] * bos
-                    attention.o_proj.weight[:, own] = (2 if layer == FOUND - 1 else 1) * write.T
+                    attention.o_proj.weight[:, own] = (2 if layer == FOUND else 1) * write.T
 
     def room(self, number: int) -> Tensor:
         """Room 0 (STRIPE, D) of the hidden states is for the code of the last character, the others for lines
@@ -125,36 +128,55 @@ class Teacher(nn.Module):
         free = torch.randn(STRIPE, self.place.shape[1], generator=generator.manual_seed(11 + number))
         return torch.linalg.qr((free - free @ self.place.T @ self.place).T)[0].T
 
+    def seek(self) -> None:
+        """The heads of layer SEEN begin by passing on the column and the row of the cells that they look at."""
+        attention = self.guided[SEEN]
+        with torch.no_grad():
+            attention.v_proj.weight.zero_()
+            attention.o_proj.weight.zero_()
+            for head in range(ROWS):
+                begin = head * attention.head_dim
+                for said, cells in zip(
+                    self.place.view(4, PLACES, -1)[:2], (self.codes.columns, self.codes.rows), strict=True
+                ):
+                    basis = torch.linalg.svd(cells, full_matrices=False)[2][:PLACE]
+                    there = F.normalize(cells @ basis.T, dim=1)
+                    own = slice(begin, begin + PLACE)
+                    attention.v_proj.weight[own] = basis
+                    attention.o_proj.weight[:, own] = (torch.linalg.pinv(there) @ said).T
+                    begin += PLACE
+
     def look_back(self) -> None:
-        """Three heads of layer FOUND begin by passing on the places that the last tokens said: the next one's is
-        near. Their column and row of cells and their height are taken over, what is across goes elsewhere.
+        """Four heads of layer TRACKED begin by passing on what other tokens said: the next one's place is
+        near theirs. The column and row of cells and the height are taken over, what is across goes elsewhere.
         """
-        attention, width = self.guided[FOUND], self.place.shape[1]
-        elsewhere = self.room(FOUND + 1)[:PLACES]
+        attention, width = self.guided[TRACKED], self.place.shape[1]
+        elsewhere = self.room(FIRST)[:PLACES]
         written = self.place.view(4, PLACES, -1).clone()
         written[2] = elsewhere
         with torch.no_grad():
             for weight in (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight):
                 nn.init.normal_(weight, std=width**-0.5)
             nn.init.normal_(attention.o_proj.weight, std=0.3 * width**-0.5)
-            for head, share in enumerate((1.0, 0.5, 0.3)):
+            for head, share in enumerate((1.0, 0.5, 0.3, 0.5)):
                 own = slice(head * attention.head_dim, (head + 1) * attention.head_dim)
                 attention.v_proj.weight[own] = self.place
                 attention.o_proj.weight[:, own] = share * written.flatten(0, 1).T
 
     def match(self) -> None:
-        """Layer 1 begins by finding the last character in the line that it has just passed on.
+        """Layer FOUND begins by finding the last character in the line that it has just passed on.
 
         Its code is part of the embedding, and the gated unit of the shared expert multiplies it with the
         line's: silu(c) l - silu(-c) l = c l. Where they agree, the next token stands a little behind.
         """
         known, last = self.room(1), self.room(0)
         across = self.place.view(4, PLACES, -1)[2]
-        expert = self.model.decoder.layers[FOUND - 1].mlp.shared_experts
+        expert = self.model.decoder.layers[FOUND].mlp.shared_experts
         with torch.no_grad():
             embedding = self.model.decoder.embed_tokens.weight
-            first = self.model.decoder.layers[0]
-            writing = (first.self_attn.o_proj.weight.T, first.mlp.down_proj.weight.T)
+            layers = self.model.decoder.layers[:FOUND]
+            writing = [layer.self_attn.o_proj.weight.T for layer in layers]
+            writing.append(layers[0].mlp.down_proj.weight.T)
             for table in (embedding, self.spelling.read, *writing):
                 for room in (last, known):
                     table -= table @ room.T @ room
@@ -258,7 +280,7 @@ class Teacher(nn.Module):
             module = self.guided[layer]
             losses[name] = guide_loss(module, caught[module][0], heads)
         losses["spell"], losses["spell_right"] = self.spell(batch.labels, caught)
-        for layer in (FOUND - 1, FOUND):
+        for layer in (TRACKED, FOUND):
             block = self.model.decoder.layers[layer]
             losses[f"spot{layer}"], losses["spot_right"] = self.spotting(batch.spots, caught[block][1])
         routers = [m for m in self.model.modules() if isinstance(m, Router)]
@@ -379,14 +401,25 @@ def guides(guide: Tensor, spots: Tensor, columns: int) -> list[tuple[str, int, G
     known = spots[..., 0] >= 0
     right = torch.where(known & (spots[..., 0] // CELL + 1 < columns), first + 1, -1)
     height, whole = spots[..., 1], torch.ones_like(spots[..., 1], dtype=torch.float32)
-    place = torch.arange(spots.shape[1], device=spots.device)[None].expand_as(height)
+    places = torch.arange(spots.shape[1], device=spots.device)[None].expand_as(height)
+    back = [(head, torch.where(known, places - 1 - head, -1), whole) for head in range(3)]
     return [
-        ("behind", FOUND - 1, stripes(behind, before(height))),
-        ("back", FOUND, [(head, torch.where(known, place - 1 - head, -1), whole) for head in range(3)]),
+        ("seek", SEEN, stripes(behind, before(height))),
+        ("back", TRACKED, [*back, (3, same_line(height), whole)]),
+        ("behind", FOUND, stripes(behind, before(height))),
         ("first", FIRST, stripes(first, height)),
         ("second", SECOND, stripes(right, height)),
         ("third", SECOND + 1, [(0, first, whole), (1, right, whole)]),
     ]
+
+
+def same_line(height: Tensor) -> Tensor:
+    """For each token an earlier one, drawn at random, whose next stands at the same height, (B, T), or -1."""
+    length = height.shape[1]
+    earlier = torch.ones(length, length, dtype=torch.bool, device=height.device).tril(-1)
+    same = (height[:, :, None] == height[:, None]) & (height[:, :, None] >= 0) & earlier
+    drawn = torch.rand(same.shape, device=height.device) * same
+    return torch.where(same.any(2), drawn.argmax(2), -1)
 
 
 def before(values: Tensor) -> Tensor:

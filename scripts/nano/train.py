@@ -47,8 +47,9 @@ STAGES = {
 }
 WEIGHTS = {
     "name": 0.5,
+    "seek": 0.7,
     "behind": 1.0,
-    "back": 1.0,
+    "back": 0.3,
     "first": 1.0,
     "second": 1.0,
     "third": 0.5,
