@@ -33,8 +33,8 @@ from foveate.pages.tokenizer import Tokenizer
 
 Losses = dict[str, Tensor]
 PLACES = 16  # in a cell, each way; and the most cells along a side
-# Layers: the last token is looked for by itself; what the tokens before say of it is put together; its line is
-# read and with it the next token's place; that is read; and the cell to its right.
+# Layers: the last token is looked for by itself; what those before say is put together; its line is read,
+# and with it the next token's place; that is read; and the cell to its right.
 SEEN, TRACKED, FOUND, FIRST, SECOND = range(5)
 SPELT = 4  # characters of a token that are asked for
 
@@ -129,7 +129,7 @@ class Teacher(nn.Module):
         return torch.linalg.qr((free - free @ self.place.T @ self.place).T)[0].T
 
     def seek(self) -> None:
-        """The heads of layer SEEN begin by passing on the column and the row of the cells that they look at."""
+        """The heads of layer SEEN begin by passing on column and row of the cells that they look at."""
         attention = self.guided[SEEN]
         with torch.no_grad():
             attention.v_proj.weight.zero_()
@@ -148,7 +148,7 @@ class Teacher(nn.Module):
 
     def look_back(self) -> None:
         """Four heads of layer TRACKED begin by passing on what other tokens said: the next one's place is
-        near theirs. The column and row of cells and the height are taken over, what is across goes elsewhere.
+        near theirs. The column and row of cells and the height are taken over, the rest goes elsewhere.
         """
         attention, width = self.guided[TRACKED], self.place.shape[1]
         elsewhere = self.room(FIRST)[:PLACES]
