@@ -122,6 +122,13 @@ def beside(pixels: Tensor, places: int, side: int) -> tuple[Tensor, Tensor]:
     return place.long(), (place - place.long())[:, None]
 
 
+def shares(pixels: Tensor, places: int) -> Tensor:
+    """How near pixels (N,) of a cell are to each of its places, (N, places): two of them share each."""
+    first, share = beside(pixels, places, CELL)
+    after = F.one_hot((first + 1).clamp(max=places - 1), places).float()
+    return torch.lerp(F.one_hot(first, places).float(), after, share)
+
+
 def between(table: Tensor, pixels: Tensor, side: int = CELL) -> Tensor:
     """Rows of a table (P, M) of places for pixels (N,) of a square, linear between two places: (N, M)."""
     first, share = beside(pixels, len(table), side)

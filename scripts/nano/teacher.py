@@ -20,7 +20,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from batches import IGNORE, Batch
-from codes import PART, PLACE, ROWS, STRIPE, Codes, Glance, beside, blur
+from codes import PART, PLACE, ROWS, STRIPE, Codes, Glance, blur, shares
 from spelling import Spelling
 from text import ALPHABET
 from torch import Tensor, nn
@@ -60,11 +60,11 @@ class Teacher(nn.Module):
         self.share_told = 0.0
 
     def set_up(self) -> None:
-        """Layers FIRST and SECOND begin by reading the place that is said before them.
+        """The decoder begins by finding and reading tokens by construction; training goes on from there.
 
-        Each head finds the cell, by comparing what the place says with what the cells say of theirs, looks at
-        it as much as its stripe is near, and passes it on as the codes' own reader does. Experts go by the
-        place across. Training goes on from there.
+        In layers FIRST and SECOND each head finds the cell, by comparing the place that was said with what
+        the cells say of theirs, looks at it as much as its stripe is near, and passes it on as the codes' own
+        reader does. Their experts go by the place across.
         """
         self.match()
         self.pass_on((FOUND, FIRST, SECOND))
@@ -92,16 +92,10 @@ class Teacher(nn.Module):
                             there = there.roll(-1, 0)
                         q[part] = 1.6 * there.T @ said
                         k[part] = 1.6 * basis
-                    first, share = beside(bins, ROWS, CELL)
-                    near = (first == head) * (1 - share[:, 0]) + (first + 1 == head) * share[:, 0]
-                    q[half - PLACE - 1] = (1.14 - 0.49 * near) @ down
+                    q[half - PLACE - 1] = (1.14 - 0.49 * shares(bins, ROWS)[:, head]) @ down
                     k[half - PLACE - 1] = 2.2 * bos
                 gate = self.model.decoder.layers[layer].mlp.gate.weight
-                first, share = beside(bins, len(gate), CELL)
-                gate.zero_()
-                for expert in range(len(gate)):
-                    near = (first == expert) * (1 - share[:, 0]) + (first + 1 == expert) * share[:, 0]
-                    gate[expert] = 1.2 * near @ across
+                gate.copy_(1.2 * shares(bins, len(gate)).T @ across)
 
     def pass_on(self, layers: tuple[int, ...]) -> None:
         """Heads of these layers pass on stripes as the codes' own reader does, each to its layer's room."""
@@ -276,7 +270,7 @@ class Teacher(nn.Module):
         for name, chosen in (("text_right", ~helped), ("told_right", helped)):
             if chosen.any():
                 losses[name] = right[chosen].mean()
-        for name, layer, heads in guides(batch.guide, batch.spots, columns):
+        for name, layer, heads in guides(batch.guide, batch.spots, columns, generator):
             module = self.guided[layer]
             losses[name] = guide_loss(module, caught[module][0], heads)
         losses["spell"], losses["spell_right"] = self.spell(batch.labels, caught)
@@ -352,12 +346,7 @@ class Teacher(nn.Module):
         for layer in (FIRST, SECOND):
             probabilities = caught[self.model.decoder.layers[layer].mlp.gate][1][2][known]
             count = probabilities.shape[1]
-            first, share = beside(spots.flatten(0, 1)[known][:, 0] % CELL, count, CELL)
-            wanted = torch.lerp(
-                F.one_hot(first, count).float(),
-                F.one_hot((first + 1).clamp(max=count - 1), count).float(),
-                share,
-            )
+            wanted = shares(spots.flatten(0, 1)[known][:, 0] % CELL, count)
             losses.append(-(wanted * (probabilities + 1e-6).log()).sum(-1).mean())
         return torch.stack(losses).mean()
 
@@ -378,18 +367,16 @@ class Teacher(nn.Module):
 
 def places_of(spots: Tensor) -> Tensor:
     """Pixels (N, 2) as shares of places: the cell's column and row, across and down in it, (N, 4, PLACES)."""
-    shares = [F.one_hot(cell, PLACES).float() for cell in (spots // CELL).unbind(1)]
-    for pixels in (spots % CELL).unbind(1):
-        first, share = beside(pixels, PLACES, CELL)
-        after = F.one_hot((first + 1).clamp(max=PLACES - 1), PLACES).float()
-        shares.append(torch.lerp(F.one_hot(first, PLACES).float(), after, share))
-    return torch.stack(shares, dim=1)
+    cells = [F.one_hot(cell, PLACES).float() for cell in (spots // CELL).unbind(1)]
+    return torch.stack([*cells, *(shares(pixels, PLACES) for pixels in (spots % CELL).unbind(1))], dim=1)
 
 
 Guide = list[tuple[int, Tensor, Tensor]]  # head, places (B, T) or -1, share of its look (B, T)
 
 
-def guides(guide: Tensor, spots: Tensor, columns: int) -> list[tuple[str, int, Guide]]:
+def guides(
+    guide: Tensor, spots: Tensor, columns: int, generator: torch.Generator
+) -> list[tuple[str, int, Guide]]:
     """What the guided heads look for: a name, the layer, and each head's places.
 
     The rest of a head's look goes to the sequence's first token. Where stripes are read, each of ROWS heads
@@ -405,7 +392,7 @@ def guides(guide: Tensor, spots: Tensor, columns: int) -> list[tuple[str, int, G
     back = [(head, torch.where(known, places - 1 - head, -1), whole) for head in range(3)]
     return [
         ("seek", SEEN, stripes(behind, before(height))),
-        ("back", TRACKED, [*back, (3, same_line(height), whole)]),
+        ("back", TRACKED, [*back, (3, same_line(height, generator), whole)]),
         ("behind", FOUND, stripes(behind, before(height))),
         ("first", FIRST, stripes(first, height)),
         ("second", SECOND, stripes(right, height)),
@@ -413,12 +400,12 @@ def guides(guide: Tensor, spots: Tensor, columns: int) -> list[tuple[str, int, G
     ]
 
 
-def same_line(height: Tensor) -> Tensor:
+def same_line(height: Tensor, generator: torch.Generator) -> Tensor:
     """For each token an earlier one, drawn at random, whose next stands at the same height, (B, T), or -1."""
     length = height.shape[1]
     earlier = torch.ones(length, length, dtype=torch.bool, device=height.device).tril(-1)
     same = (height[:, :, None] == height[:, None]) & (height[:, :, None] >= 0) & earlier
-    drawn = torch.rand(same.shape, device=height.device) * same
+    drawn = torch.rand(same.shape, generator=generator, device=height.device) * same
     return torch.where(same.any(2), drawn.argmax(2), -1)
 
 
@@ -430,12 +417,9 @@ def before(values: Tensor) -> Tensor:
 def stripes(cells: Tensor, height: Tensor) -> Guide:
     """Each of ROWS heads looks at cells (B, T) as much as its stripe is near pixel `height` (B, T)."""
     known = (cells >= 0) & (height >= 0)
-    first, share = beside(height.clamp(min=0).flatten() % CELL, ROWS, CELL)
-    first, share = first.view(height.shape), share.view(height.shape)
+    near = shares(height.clamp(min=0).flatten() % CELL, ROWS).view(*height.shape, ROWS)
     chosen = torch.where(known, cells, -1)
-    return [
-        (head, chosen, (first == head) * (1 - share) + (first + 1 == head) * share) for head in range(ROWS)
-    ]
+    return [(head, chosen, near[..., head]) for head in range(ROWS)]
 
 
 def first_characters(tokenizer: Tokenizer, rows: int) -> Tensor:
