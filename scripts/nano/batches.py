@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from draw import Drawn, Face, draw, installed_fonts
-from text import TextSource, mark_up
+from text import ALPHABET, TextSource, mark_up
 from torch import Tensor
 
 from foveate.pages.mode import CELL
@@ -28,6 +28,7 @@ CELLS_PER_TOKEN = 4  # vision tokens that one text token may lie in
 IGNORE = -100
 INSIDE, WORD, BLOCK, HEADING = range(4)  # what a character starts
 STARTS = 4
+NONE = len(ALPHABET)  # stands before a character that starts something
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ class Batch:
     labels: Tensor  # (B, T) the next token, IGNORE where none is asked for
     guide: Tensor  # (B, T, CELLS_PER_TOKEN) places of the vision tokens that hold its text, or -1
     spots: Tensor  # (B, T, 2) pixels across and down of the next token's first character, or -1
-    letters: Tensor  # (N, 6) page, cell, pixels across and down in it, number in ALPHABET, what it starts
+    letters: (
+        Tensor  # (N, 7) page, cell, pixels across and down in it, number in ALPHABET, what it starts, before
+    )
     step: int
 
     def to(self, device: torch.device) -> "Batch":
@@ -78,13 +81,14 @@ def starts(text: str, offset: int) -> int:
 
 
 def letters_of(page: Drawn, number: int) -> np.ndarray:
-    """(N, 6) rows of `Batch.letters` for one page."""
+    """(N, 7) rows of `Batch.letters` for one page."""
     columns = page.image.shape[1] // CELL
     what, x, y = page.chars.T
     x, y = x.clip(0, page.image.shape[1] - 1), y.clip(0, page.image.shape[0] - 1)
     start = np.array([starts(page.text, int(offset)) for offset in page.char_offsets], np.int32)
     cell = y // CELL * columns + x // CELL
-    rows = (np.full_like(cell, number), cell, x % CELL, y % CELL, what, start.reshape(-1))
+    before = np.where(start.reshape(-1) == INSIDE, np.roll(what, 1), NONE)
+    rows = (np.full_like(cell, number), cell, x % CELL, y % CELL, what, start.reshape(-1), before)
     return np.stack(rows, axis=1)
 
 
@@ -173,6 +177,10 @@ def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int
             drawn.append(page)
             rows.append(row)
             tokens += count
+    if not short:  # a few long answers would be padding for all others
+        longest = 1.12 * float(np.median([len(row[0]) for row in rows]))
+        kept = [i for i, row in enumerate(rows) if len(row[0]) <= longest]
+        drawn, rows = [drawn[i] for i in kept], [rows[i] for i in kept]
     length = -(-max(len(row[0]) for row in rows) // 8) * 8
     ids = np.full((len(rows), length), tokenizer.eos, np.int64)
     labels = np.full((len(rows), length), IGNORE, np.int64)

@@ -8,21 +8,25 @@ N characters · M code width before projection · D the decoder's width
 
 import torch
 import torch.nn.functional as F
-from batches import PATCH, STARTS
+from batches import NONE, PATCH, STARTS
+from spelling import LATE
 from text import ALPHABET
 from torch import Tensor, nn
 
 from foveate.pages.mode import CELL
 
 ACROSS, ROWS = 16, 5  # places in a cell; between two of them a code is between theirs
-COLUMNS, PART = 8, 8  # a stripe of the cell is coded by so many parts of so many numbers
-STRIPE = COLUMNS * PART  # what a head of the decoder passes on
+COLUMNS, PART = 8, 6  # a line of the cell is coded by so many parts of so many numbers
+LINE = COLUMNS * PART
+PAIR = 32  # numbers that say which characters stand side by side, wherever: by them a line is found
+STRIPE = LINE + PAIR  # what a head of the decoder looks at
 SCALE = 10.0  # of the tokens: what layers add to them should not hide what they say
-PLACE = 12  # numbers that a row or a column of cells is told by
+PLACE = 16  # numbers that a row or a column of cells is told by: as many as a page of Base has
 
 
 class Codes(nn.Module):
-    """code = W (character and start, times place across, times place down), and where its cell is.
+    """code = W (character and start, times place across; its pair with the one before; all times place
+    down), and where its cell is.
 
     Read as the decoder will read it: ROWS heads pass on one stripe of the cell each, as much as the place is
     near to it, and what stands at a place of the stripe is picked out by a gate. It starts where it can be
@@ -31,12 +35,14 @@ class Codes(nn.Module):
 
     def __init__(self, width: int, side: int) -> None:
         super().__init__()
-        part = torch.arange(STRIPE) // PART
+        part = torch.arange(LINE) // PART
         places = (torch.arange(ACROSS) + 0.5) / ACROSS * COLUMNS - 0.5
         across = (1 - (part[None] - places[:, None]).abs()).clamp(min=0)
-        character, start = torch.randn(len(ALPHABET), STRIPE), 0.5 * torch.randn(STARTS, STRIPE)
+        character, start = torch.randn(len(ALPHABET), LINE), 0.5 * torch.randn(STARTS, LINE)
         self.character, self.start = nn.Parameter(character), nn.Parameter(start)
-        self.across = nn.Parameter(across + 0.02 * torch.randn(ACROSS, STRIPE))
+        self.across = nn.Parameter(across + 0.02 * torch.randn(ACROSS, LINE))
+        signs = torch.randn(2, NONE + 1, PAIR).sign()
+        self.pair = nn.Parameter(0.7 * signs[0][:, None] * signs[1][None, :NONE])  # (before, character, PAIR)
         self.down = nn.Parameter(
             torch.eye(ROWS)[:, :, None].repeat(1, 1, STRIPE) + 0.05 * torch.randn(ROWS, ROWS, STRIPE)
         )
@@ -44,22 +50,29 @@ class Codes(nn.Module):
         basis = torch.linalg.qr(torch.randn(max(inner, width), max(inner, width)))[0][:inner, :width]
         self.project = nn.Parameter(basis)  # (inner, D)
         spread = torch.linalg.qr(torch.randn(width, 2 * PLACE))[0].T
-        spots = F.normalize(torch.randn(2, side, PLACE), dim=-1) * 0.35 * width**0.5
+        spots = torch.linalg.qr(torch.randn(2, PLACE, PLACE))[0][:, :side] * 0.35 * width**0.5
         self.rows = nn.Parameter(spots[0] @ spread[:PLACE])  # (side, D)
         self.columns = nn.Parameter(spots[1] @ spread[PLACE:])
-        self.stripe = nn.Parameter(basis.view(ROWS, STRIPE, width).clone())  # what reads one of them
-        self.gate = nn.Parameter(across.repeat(1, 4) + 0.05 * torch.randn(ACROSS, 4 * STRIPE))
+        stripes = basis.view(ROWS, STRIPE, width)
+        self.stripe = nn.Parameter(stripes[:, :LINE].clone())  # what reads one of them
+        self.pairs = nn.Parameter(stripes[:, LINE:].clone())
+        self.gate = nn.Parameter(across.repeat(1, 4) + 0.05 * torch.randn(ACROSS, 4 * LINE))
         self.widen = nn.Parameter(
-            torch.eye(STRIPE).repeat(4, 1) + 0.05 * torch.randn(4 * STRIPE, STRIPE)
-        )  # (M, STRIPE)
-        self.what = nn.Linear(4 * STRIPE, len(ALPHABET) + STARTS)
+            torch.eye(LINE).repeat(4, 1) + 0.05 * torch.randn(4 * LINE, LINE)
+        )  # (M, LINE)
+        self.what = nn.Linear(4 * LINE, len(ALPHABET) + STARTS)
+        self.keen = nn.Parameter(torch.tensor(1.0))  # of the search
+        self.late = nn.Parameter(0.8 ** torch.arange(LATE + 1.0))  # what pairs count, by how long ago they
+        self.back = nn.Parameter(0.5 ** torch.arange(4.0))  # stood in a token, and how many tokens ago
         with torch.no_grad():
             self.what.weight.copy_(torch.cat([character, start]).repeat(1, 4) * 0.17)
 
     def forward(self, letters: Tensor, pages: int, side: int) -> Tensor:
-        """Letters (N, 6) of so many pages of side x side cells to their tokens (pages, side, side, D)."""
+        """Letters (N, 7) of so many pages of side x side cells to their tokens (pages, side, side, D)."""
         code = self.character[letters[:, 4]] + self.start[letters[:, 5]]
-        code = code * between(self.across, letters[:, 2])
+        code = torch.cat(
+            [code * between(self.across, letters[:, 2]), self.pair[letters[:, 6], letters[:, 4]]], 1
+        )
         first, share = beside(letters[:, 3], ROWS, CELL)
         down = torch.lerp(self.down[first], self.down[(first + 1).clamp(max=ROWS - 1)], share[..., None])
         code = (code[:, None] * down).flatten(1)
@@ -68,13 +81,27 @@ class Codes(nn.Module):
         where = self.rows[:side, None] + self.columns[None, :side]
         return SCALE * ((sums @ self.project).view(pages, side, side, -1) + where)
 
+    def search(self, tokens: Tensor, queries: Tensor, wanted: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of finding a cell and stripe by the pairs that it holds, and the share of cells found.
+
+        Tokens (B, H, W, D); queries (B, T, PAIR); wanted (B, T) cell or -1; near (B, T, ROWS) how near each
+        stripe is.
+        """
+        held = torch.einsum("bcd,rpd->bcrp", tokens.flatten(1, 2).float() / SCALE, self.pairs)
+        known = wanted >= 0
+        scores = torch.einsum("btp,bcrp->btcr", queries, held)[known] * self.keen
+        likely = scores.flatten(1).log_softmax(-1).view_as(scores)
+        there = likely.gather(1, wanted[known][:, None, None].expand(-1, 1, ROWS))[:, 0]
+        found = scores.amax(2).argmax(1) == wanted[known]
+        return -(near[known] * there).sum(1).mean(), found.float().mean()
+
     def name(self, tokens: Tensor, letters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss of telling each letter's character and start from its token, and the shares told right.
 
         Tokens (pages, H, W, D).
         """
         tokens = tokens.flatten(1, 2).float() / SCALE
-        stripes = torch.einsum("bcd,rhd->bcrh", tokens, self.stripe)
+        stripes = torch.einsum("bcd,rhd->bcrh", tokens, self.stripe).float()
         first, share = beside(letters[:, 3], ROWS, CELL)
         page, cell = letters[:, 0], letters[:, 1]
         line = torch.lerp(
@@ -105,7 +132,7 @@ class Glance(nn.Module):
         self.character = nn.Linear(inner, len(ALPHABET))
 
     def forward(self, features: Tensor, letters: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (pages, rows, columns, C) and letters (N, 6): the loss, and the share named right."""
+        """Features (pages, rows, columns, C) and letters (N, 7): the loss, and the share named right."""
         columns = features.shape[2] * PATCH // CELL
         x = letters[:, 1] % columns * CELL + letters[:, 2]
         y = letters[:, 1] // columns * CELL + letters[:, 3]

@@ -28,15 +28,15 @@ def nano_config(tokenizer: Tokenizer) -> OCRConfig:
         ),
         clip=ClipConfig(width=320, layers=4, heads=5, image_size=16, patch_size=1, mlp_width=1280),
         decoder=DecoderConfig(
-            hidden_size=320,
+            hidden_size=400,
             num_hidden_layers=6,
             num_attention_heads=5,
             num_key_value_heads=5,
             intermediate_size=960,
-            moe_intermediate_size=128,
+            moe_intermediate_size=64,
             n_routed_experts=8,
             num_experts_per_tok=2,
-            n_shared_experts=1,
+            n_shared_experts=2,
             vocab_size=-(-len(tokenizer) // 16) * 16,
             max_position_embeddings=4096,
             rope_theta=500_000.0,  # most of a head compares what things say, not how far apart they are
@@ -60,7 +60,7 @@ def initialise(model: OCR, tokenizer: Tokenizer) -> None:
         nn.init.normal_(parameter, std=std / math.sqrt(2 * depth) if name.endswith(PROJECTIONS) else std)
     spellings = spelt(tokenizer, model.config.decoder.hidden_size)
     # What is read should outweigh what the first layers add to it; what is written starts nearly even.
-    for weight, size in ((model.decoder.embed_tokens.weight, 1.0), (model.decoder.lm_head.weight, 0.04)):
+    for weight, size in ((model.decoder.embed_tokens.weight, 0.5), (model.decoder.lm_head.weight, 0.04)):
         nn.init.normal_(weight, std=size / 2)
         weight.data[: len(spellings)] += size * spellings
     for layer, block in enumerate(model.encoder.sam.blocks):

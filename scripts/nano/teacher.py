@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from batches import IGNORE, Batch
-from codes import PART, PLACE, ROWS, STRIPE, Codes, Glance, blur, shares
-from spelling import Spelling
+from batches import IGNORE, NONE, Batch
+from codes import LINE, PAIR, PART, PLACE, ROWS, STRIPE, Codes, Glance, blur, shares
+from spelling import LATE, Spelling, pairs_of
 from text import ALPHABET
 from torch import Tensor, nn
 
@@ -33,9 +33,12 @@ from foveate.pages.tokenizer import Tokenizer
 
 Losses = dict[str, Tensor]
 PLACES = 16  # in a cell, each way; and the most cells along a side
-# Layers: the last token is looked for by itself; what those before say is put together; its line is read,
-# and with it the next token's place; that is read; and the cell to its right.
-SEEN, TRACKED, FOUND, FIRST, SECOND = range(5)
+# Layers: the last tokens are brought together; they are looked for, and with the line that they stand in the
+# next token's place is found; what those before say of theirs is put together; the place is read; and the
+# cell to its right.
+GATHERED, MATCHED, TRACKED, FIRST, SECOND = range(5)
+GUIDED = 3  # one in so many pages of a batch shows heads where to look: it costs as much as attention
+LOUD = 3.0  # of pairs in a token's row
 SPELT = 4  # characters of a token that are asked for
 
 
@@ -56,138 +59,197 @@ class Teacher(nn.Module):
         self.register_buffer(
             "first_characters", first_characters(tokenizer, config.decoder.vocab_size), persistent=False
         )
+        self.register_buffer("pairs_in", pairs_in(tokenizer, config.decoder.vocab_size), persistent=False)
         self.place = nn.Parameter(torch.linalg.qr(torch.randn(width, 4 * PLACES))[0].T, requires_grad=False)
         self.share_told = 0.0
 
     def set_up(self) -> None:
         """The decoder begins by finding and reading tokens by construction; training goes on from there.
 
-        In layers FIRST and SECOND each head finds the cell, by comparing the place that was said with what
-        the cells say of theirs, looks at it as much as its stripe is near, and passes it on as the codes' own
-        reader does. Their experts go by the place across.
+        Layer GATHERED brings the last tokens together, MATCHED looks for their pairs of characters among the
+        stripes of all cells and, in the line found, for the last character. In FIRST and SECOND each head
+        finds the cell of the place that was said, looks at it as much as its stripe is near, and passes it
+        on; the experts go by the place across.
         """
-        self.match()
-        self.pass_on((FOUND, FIRST, SECOND))
-        self.seek()
-        self.look_back()
-        columns, rows, across, down = self.place.view(4, PLACES, -1)
-        bins = (torch.arange(PLACES) + 0.5) * CELL / PLACES
-        bos = F.normalize(
-            self.model.decoder.embed_tokens.weight[self.model.config.decoder.bos_token_id], dim=0
-        )
         with torch.no_grad():
+            self.clear_rooms()
+            self.write_rooms()
+            self.gather()
+            self.search()
+            self.match()
+            self.look_back()
             for layer in (FIRST, SECOND):
-                attention = self.guided[layer]
-                half = attention.head_dim // 2
-                slow = slice(half - PLACE, half), slice(2 * half - PLACE, 2 * half)  # they hardly turn
-                for head in range(ROWS):
-                    own = slice(head * attention.head_dim, (head + 1) * attention.head_dim)
-                    q, k = attention.q_proj.weight[own].zero_(), attention.k_proj.weight[own].zero_()
-                    for part, said, cells in zip(
-                        slow, (columns, rows), (self.codes.columns, self.codes.rows), strict=True
-                    ):
-                        basis = torch.linalg.svd(cells, full_matrices=False)[2][:PLACE]
-                        there = F.normalize(cells @ basis.T, dim=1)
-                        if layer == SECOND and said is columns:
-                            there = there.roll(-1, 0)
-                        q[part] = 1.6 * there.T @ said
-                        k[part] = 1.6 * basis
-                    q[half - PLACE - 1] = (1.14 - 0.49 * shares(bins, ROWS)[:, head]) @ down
-                    k[half - PLACE - 1] = 2.2 * bos
-                gate = self.model.decoder.layers[layer].mlp.gate.weight
-                gate.copy_(1.2 * shares(bins, len(gate)).T @ across)
+                self.look_at_place(layer)
+                self.pass_on(layer)
 
-    def pass_on(self, layers: tuple[int, ...]) -> None:
-        """Heads of these layers pass on stripes as the codes' own reader does, each to its layer's room."""
-        bos = F.normalize(
+    def rooms(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Directions of the hidden states that have a use from the start, none of them for places: the last
+        character's code (LINE, D), the line that was found (LINE, D), the pairs looked for (PAIR, D), and
+        what all text has in common (1, D)."""
+        generator = torch.Generator().manual_seed(11)
+        random = torch.randn(2 * LINE + PAIR + 1, self.place.shape[1], generator=generator)
+        rooms = torch.linalg.qr((random - random @ self.place.T @ self.place).T)[0].T
+        last, line, pairs, text = rooms.split([LINE, LINE, PAIR, 1])
+        return last, line, pairs, text
+
+    def begin(self) -> Tensor:
+        """The direction of the sequence's first token."""
+        return F.normalize(
             self.model.decoder.embed_tokens.weight[self.model.config.decoder.bos_token_id], dim=0
         )
-        with torch.no_grad():
-            for layer in layers:
-                attention, write = self.guided[layer], self.room(layer - 1)
-                for head in range(ROWS):
-                    own = slice(head * attention.head_dim, (head + 1) * attention.head_dim)
-                    passed = self.codes.stripe[head]
-                    attention.v_proj.weight[own] = passed - (passed @ bos)[:, None] * bos
-                    attention.o_proj.weight[:, own] = (2 if layer == FOUND else 1) * write.T
 
-    def room(self, number: int) -> Tensor:
-        """Room 0 (STRIPE, D) of the hidden states is for the code of the last character, the others for lines
-        that a layer passes on; none of them is for places, and rooms 0, 1 and 2 have nothing in common."""
-        generator = torch.Generator().manual_seed(11)
-        rooms = torch.randn(3 * STRIPE, self.place.shape[1], generator=generator)
-        rooms = torch.linalg.qr((rooms - rooms @ self.place.T @ self.place).T)[0].T.view(3, STRIPE, -1)
-        if number < 3:
-            return rooms[number]
-        free = torch.randn(STRIPE, self.place.shape[1], generator=generator.manual_seed(11 + number))
-        return torch.linalg.qr((free - free @ self.place.T @ self.place).T)[0].T
+    def heads(self, layer: int, count: int) -> Iterator[tuple[int, Tensor, Tensor, Tensor, Tensor]]:
+        """The first heads of a layer: number, rows of queries, of keys and of values, columns of outputs."""
+        attention = self.guided[layer]
+        for head in range(count):
+            own = slice(head * attention.head_dim, (head + 1) * attention.head_dim)
+            rows = (getattr(attention, name).weight[own] for name in ("q_proj", "k_proj", "v_proj"))
+            yield (head, *rows, attention.o_proj.weight[:, own])
 
-    def seek(self) -> None:
-        """The heads of layer SEEN begin by passing on column and row of the cells that they look at."""
-        attention = self.guided[SEEN]
-        with torch.no_grad():
-            attention.v_proj.weight.zero_()
-            attention.o_proj.weight.zero_()
-            for head in range(ROWS):
-                begin = head * attention.head_dim
-                for said, cells in zip(
-                    self.place.view(4, PLACES, -1)[:2], (self.codes.columns, self.codes.rows), strict=True
-                ):
-                    basis = torch.linalg.svd(cells, full_matrices=False)[2][:PLACE]
-                    there = F.normalize(cells @ basis.T, dim=1)
-                    own = slice(begin, begin + PLACE)
-                    attention.v_proj.weight[own] = basis
-                    attention.o_proj.weight[:, own] = (torch.linalg.pinv(there) @ said).T
-                    begin += PLACE
+    def clear_rooms(self) -> None:
+        layers = self.model.decoder.layers[: MATCHED + 1]
+        tables = [layer.self_attn.o_proj.weight.T for layer in layers]
+        tables += [
+            layers[0].mlp.down_proj.weight.T,
+            self.model.decoder.embed_tokens.weight,
+            self.spelling.read,
+        ]
+        for table in tables:
+            for room in self.rooms():
+                table -= table @ room.T @ room
+
+    def write_rooms(self) -> None:
+        """What a token's row says of its last character and of its pairs."""
+        last, _, pairs, text = self.rooms()
+        decoder = self.model.decoder
+        decoder.embed_tokens.weight += 8.0 * text
+        first = decoder.embed_tokens.weight[self.model.config.decoder.bos_token_id]
+        first.copy_(4.0 * (first - 8.0 * text[0]))  # what layers add to it should not turn it
+        number = {character: i for i, character in enumerate(ALPHABET)}
+        for (kind, place, what), mark in self.spelling.known.items():
+            if kind == "last" and place == 0 and what in number:
+                self.spelling.read[mark] += (
+                    16.0 * F.normalize(self.codes.character[number[what]], dim=0) @ last
+                )
+            elif kind == "pair" and what[1] in number and (what[0] in number or what[0] == " "):
+                row = self.codes.pair[number.get(what[0], NONE), number[what[1]]]
+                self.spelling.read[mark] += LOUD * self.codes.late[place] * row @ pairs
+
+    def gather(self) -> None:
+        """Heads that look so many tokens back, whatever those are, and bring their pairs."""
+        _, _, pairs, text = self.rooms()
+        theta = self.model.config.decoder.rope_theta
+        for head, q, k, v, out in self.heads(GATHERED, len(self.codes.back) - 1):
+            half = q.shape[0] // 2
+            for number in range(10):  # the fastest turning pairs
+                angle = (head + 1) * theta ** (-number / half)
+                q[number], k[number] = 1.2 * text[0], 1.2 * math.cos(angle) * text[0]
+                q[half + number], k[half + number] = 0.0, 1.2 * math.sin(angle) * text[0]
+            for rows in (q, k):
+                rows[10:half], rows[half + 10 :] = 0.0, 0.0
+            v[:PAIR], out[:, :PAIR] = pairs, 1.25 * self.codes.back[head + 1] * pairs.T
+
+    def search(self, keen: float = 3.0, sink: float = 1.1) -> None:
+        """Heads that look for the pairs gathered, each in its stripe of the cells, and pass on the line there
+        and the place of its cell."""
+        _, line, pairs, text = self.rooms()
+        begin, down = self.begin(), self.place.view(4, PLACES, -1)[3]
+        bins = (torch.arange(PLACES) + 0.5) * CELL / PLACES
+        for head, q, k, v, out in self.heads(MATCHED, ROWS):
+            half, each = q.shape[0] // 2, PAIR // 2
+            for rows in (q, k, v):
+                rows.zero_()
+            out.zero_()
+            for part, end in enumerate((half, 2 * half)):
+                own = slice(part * each, (part + 1) * each)
+                q[end - each : end] = keen * pairs[own]
+                k[end - each : end] = self.codes.pairs[head, own]
+            q[half - each - 1], k[half - each - 1] = sink * text[0], begin
+            q[half - each - 2], k[half - each - 2] = text[0], -4.0 * text[0]  # text is not looked at
+            v[:LINE], out[:, :LINE] = self.codes.stripe[head], 2.0 * line.T
+            first = LINE
+            for said, cells, extra in zip(
+                self.place.view(4, PLACES, -1)[:2],
+                (self.codes.columns, self.codes.rows),
+                (shares(bins, ROWS)[:, head] @ down, torch.zeros(())),
+                strict=True,
+            ):
+                basis, there = self.spots_of(cells)
+                own = slice(first, first + PLACE)
+                v[own] = basis
+                out[:, own] = (torch.linalg.pinv(there) @ (said + extra)).T
+                first += PLACE
+            v -= torch.outer(v @ begin, begin)
+
+    def spots_of(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Where rows or columns of cells (side, D) say which they are, (PLACE, D), and what they say there."""
+        basis = torch.linalg.svd(cells, full_matrices=False)[2][:PLACE]
+        return basis, F.normalize(cells @ basis.T, dim=1)
+
+    def match(self) -> None:
+        """Layer MATCHED begins by finding the last character in the line that it has just passed on.
+
+        Its code is part of the embedding, and the gated unit of the shared expert multiplies it with the
+        line's: silu(c) l - silu(-c) l = c l. Where they agree, the next token stands a little behind.
+        """
+        last, line, _, _ = self.rooms()
+        across = self.place.view(4, PLACES, -1)[2]
+        expert = self.model.decoder.layers[MATCHED].mlp.shared_experts
+        expert.gate_proj.weight[: 2 * LINE] = torch.cat([last, -last])
+        expert.up_proj.weight[: 2 * LINE] = torch.cat([line, -line])
+        bins = torch.arange(PLACES)
+        behind = (2 * (torch.arange(LINE) // PART) + 4) % PLACES  # about 12 pixels
+        apart = (bins[None] - behind[:, None]).abs()
+        near = torch.exp(-0.5 * (torch.minimum(apart, PLACES - apart) / 1.2) ** 2)
+        expert.down_proj.weight[:, : 2 * LINE] = (0.7 * near @ across).repeat(2, 1).T
 
     def look_back(self) -> None:
         """Four heads of layer TRACKED begin by passing on what other tokens said: the next one's place is
         near theirs. The column and row of cells and the height are taken over, the rest goes elsewhere.
         """
         attention, width = self.guided[TRACKED], self.place.shape[1]
-        elsewhere = self.room(FIRST)[:PLACES]
         written = self.place.view(4, PLACES, -1).clone()
-        written[2] = elsewhere
-        with torch.no_grad():
-            for weight in (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight):
-                nn.init.normal_(weight, std=width**-0.5)
-            nn.init.normal_(attention.o_proj.weight, std=0.3 * width**-0.5)
-            for head, share in enumerate((1.0, 0.5, 0.3, 0.5)):
-                own = slice(head * attention.head_dim, (head + 1) * attention.head_dim)
-                attention.v_proj.weight[own] = self.place
-                attention.o_proj.weight[:, own] = share * written.flatten(0, 1).T
+        written[2] = self.free_room(TRACKED)[:PLACES]
+        for weight in (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight):
+            nn.init.normal_(weight, std=width**-0.5)
+        nn.init.normal_(attention.o_proj.weight, std=0.3 * width**-0.5)
+        for (_, _, _, v, out), share in zip(self.heads(TRACKED, 4), (1.0, 0.5, 0.3, 0.5), strict=True):
+            v[: 4 * PLACES], out[:, : 4 * PLACES] = self.place, share * written.flatten(0, 1).T
 
-    def match(self) -> None:
-        """Layer FOUND begins by finding the last character in the line that it has just passed on.
+    def free_room(self, layer: int) -> Tensor:
+        """Random directions for what a layer passes on, (STRIPE, D), none of them for places."""
+        generator = torch.Generator().manual_seed(11 + layer)
+        free = torch.randn(STRIPE, self.place.shape[1], generator=generator)
+        return torch.linalg.qr((free - free @ self.place.T @ self.place).T)[0].T
 
-        Its code is part of the embedding, and the gated unit of the shared expert multiplies it with the
-        line's: silu(c) l - silu(-c) l = c l. Where they agree, the next token stands a little behind.
-        """
-        known, last = self.room(1), self.room(0)
-        across = self.place.view(4, PLACES, -1)[2]
-        expert = self.model.decoder.layers[FOUND].mlp.shared_experts
-        with torch.no_grad():
-            embedding = self.model.decoder.embed_tokens.weight
-            layers = self.model.decoder.layers[:FOUND]
-            writing = [layer.self_attn.o_proj.weight.T for layer in layers]
-            writing.append(layers[0].mlp.down_proj.weight.T)
-            for table in (embedding, self.spelling.read, *writing):
-                for room in (last, known):
-                    table -= table @ room.T @ room
-            for number, character in enumerate(ALPHABET):
-                mark = self.spelling.known.get(("last", 0, character))
-                if mark is not None:
-                    self.spelling.read[mark] += (
-                        2.0 * F.normalize(self.codes.character[number], dim=0) * 8 @ last
-                    )
-            assert expert.gate_proj.weight.shape[0] == 2 * STRIPE
-            expert.gate_proj.weight.copy_(torch.cat([last, -last]))
-            expert.up_proj.weight.copy_(torch.cat([known, -known]))
-            bins = torch.arange(PLACES)
-            behind = (2 * (torch.arange(STRIPE) // PART) + 4) % PLACES  # about 12 pixels
-            apart = (bins[None] - behind[:, None]).abs()
-            near = torch.exp(-0.5 * (torch.minimum(apart, PLACES - apart) / 1.2) ** 2)
-            expert.down_proj.weight.copy_((0.7 * near @ across).repeat(2, 1).T)
+    def look_at_place(self, layer: int) -> None:
+        """Heads that find the cell of the place that was said, or the one to its right."""
+        columns, rows, across, down = self.place.view(4, PLACES, -1)
+        bins = (torch.arange(PLACES) + 0.5) * CELL / PLACES
+        for head, q, k, _, _ in self.heads(layer, ROWS):
+            half = q.shape[0] // 2
+            slow = slice(half - PLACE, half), slice(2 * half - PLACE, 2 * half)  # they hardly turn
+            q.zero_(), k.zero_()
+            for part, said, cells in zip(
+                slow, (columns, rows), (self.codes.columns, self.codes.rows), strict=True
+            ):
+                basis, there = self.spots_of(cells)
+                if layer == SECOND and said is columns:
+                    there = there.roll(-1, 0)
+                q[part] = 1.6 * there.T @ said
+                k[part] = 1.6 * basis
+            q[half - PLACE - 1] = (1.14 - 0.49 * shares(bins, ROWS)[:, head]) @ down
+            k[half - PLACE - 1] = 2.2 * self.begin()
+        gate = self.model.decoder.layers[layer].mlp.gate.weight
+        gate.copy_(1.2 * shares(bins, len(gate)).T @ across)
+
+    def pass_on(self, layer: int) -> None:
+        """Heads of this layer pass on stripes as the codes' own reader does."""
+        begin, write = self.begin(), self.free_room(layer)
+        for head, _, _, v, out in self.heads(layer, ROWS):
+            passed = torch.cat([self.codes.stripe[head], self.codes.pairs[head]])
+            v.copy_(passed - torch.outer(passed @ begin, begin))
+            out.copy_(write.T)
 
     def told(self, batch: Batch, letters: Tensor) -> Tensor:
         """The tokens that say these letters, (B, H, W, D)."""
@@ -214,8 +276,37 @@ class Teacher(nn.Module):
         """Telling the characters apart from the sums of their codes, as an encoder might write them."""
         tokens = self.told(batch, blur(batch.letters, generator, wrong=0.0, lost=0.0))
         noise = torch.randn(tokens.shape, generator=generator, device=tokens.device) * tokens.detach().std()
-        loss, right, starts = self.codes.name(tokens + 0.2 * noise, batch.letters)
-        return {"name": loss, "name_right": right, "start_right": starts}
+        tokens = tokens + 0.2 * noise
+        loss, right, starts = self.codes.name(tokens, batch.letters)
+        columns = tokens.shape[2]
+        place = before(last_cells(batch.guide)) - 1  # among the vision tokens; each row ends with a newline
+        cells = torch.where(place >= 0, place // (columns + 1) * columns + place % (columns + 1), -1)
+        near = shares(before(batch.spots[..., 1]).flatten() % CELL, ROWS).view(*cells.shape, ROWS)
+        sought, found = self.codes.search(tokens, self.sought(batch.ids), cells, near)
+        return {
+            "name": loss,
+            "search": sought,
+            "name_right": right,
+            "start_right": starts,
+            "found_right": found,
+        }
+
+    def sought(self, ids: Tensor) -> Tensor:
+        """What is looked for after each token: the pairs of it and of those before, (B, T, PAIR)."""
+        marks = self.pairs_in[ids]  # (B, T, K)
+        late = self.codes.late[torch.arange(marks.shape[2]).clamp(max=LATE)].expand_as(marks)
+        pairs = F.embedding_bag(
+            marks.flatten(0, 1),
+            self.pair_rows(),
+            mode="sum",
+            per_sample_weights=late.flatten(0, 1).contiguous(),
+        ).view(*ids.shape, PAIR)
+        behind = [F.pad(pairs, (0, 0, back, 0))[:, : ids.shape[1]] for back in range(len(self.codes.back))]
+        return torch.einsum("kbtp,k->btp", torch.stack(behind), self.codes.back)
+
+    def pair_rows(self) -> Tensor:
+        """Vectors of pairs, flat, and nothing at the end."""
+        return F.pad(self.codes.pair.flatten(0, 1), (0, 0, 0, 1))
 
     def decoder_losses(self, batch: Batch, generator: torch.Generator) -> Losses:
         """Reading from codes, without an encoder."""
@@ -263,18 +354,19 @@ class Teacher(nn.Module):
             hidden = self.model.decoder(x, places)
         asked = batch.labels != IGNORE
         rows = self.model.decoder.lm_head.weight + self.spelling.rows(self.spelling.write)
-        logits = F.linear(hidden[asked], rows).float()
-        losses = {"text": F.cross_entropy(logits, batch.labels[asked])}
+        logits = F.linear(hidden[asked], rows)
+        losses = {"text": F.nll_loss(logits.log_softmax(-1, dtype=torch.float32), batch.labels[asked])}
         right = (logits.argmax(-1) == batch.labels[asked]).float()
         helped = told[:, None].expand_as(asked)[asked]
         for name, chosen in (("text_right", ~helped), ("told_right", helped)):
             if chosen.any():
                 losses[name] = right[chosen].mean()
-        for name, layer, heads in guides(batch.guide, batch.spots, columns, generator):
+        some = torch.randperm(b, generator=generator, device=tokens.device)[: -(-b // GUIDED)]
+        for name, layer, heads in guides(batch.guide[some], batch.spots[some], columns, generator):
             module = self.guided[layer]
-            losses[name] = guide_loss(module, caught[module][0], heads)
+            losses[name] = guide_loss(module, caught[module][0], heads, some)
         losses["spell"], losses["spell_right"] = self.spell(batch.labels, caught)
-        for layer in (TRACKED, FOUND):
+        for layer in (MATCHED, TRACKED):
             block = self.model.decoder.layers[layer]
             losses[f"spot{layer}"], losses["spot_right"] = self.spotting(batch.spots, caught[block][1])
         routers = [m for m in self.model.modules() if isinstance(m, Router)]
@@ -308,7 +400,7 @@ class Teacher(nn.Module):
             module.register_forward_hook(lambda m, i, o: caught.__setitem__(m, (i, o)))
             for module in [*self.guided, *routers, *layers]
         ]
-        hooks.append(layers[FOUND].register_forward_hook(lambda m, i, o: self.tell(o, spots, told)))
+        hooks.append(layers[TRACKED].register_forward_hook(lambda m, i, o: self.tell(o, spots, told)))
         try:
             yield caught
         finally:
@@ -383,21 +475,24 @@ def guides(
     looks at the cell as much as its stripe is near the line: it need pass on one line only, and choosing is
     easier for attention than for the layers behind it.
     """
-    last = guide.gather(2, ((guide >= 0).sum(2, keepdim=True) - 1).clamp(min=0))[..., 0]
-    behind, first = before(last), guide[..., 0]
+    behind, first = before(last_cells(guide)), guide[..., 0]
     known = spots[..., 0] >= 0
     right = torch.where(known & (spots[..., 0] // CELL + 1 < columns), first + 1, -1)
     height, whole = spots[..., 1], torch.ones_like(spots[..., 1], dtype=torch.float32)
     places = torch.arange(spots.shape[1], device=spots.device)[None].expand_as(height)
     back = [(head, torch.where(known, places - 1 - head, -1), whole) for head in range(3)]
     return [
-        ("seek", SEEN, stripes(behind, before(height))),
+        ("behind", MATCHED, stripes(behind, before(height))),
         ("back", TRACKED, [*back, (3, same_line(height, generator), whole)]),
-        ("behind", FOUND, stripes(behind, before(height))),
         ("first", FIRST, stripes(first, height)),
         ("second", SECOND, stripes(right, height)),
         ("third", SECOND + 1, [(0, first, whole), (1, right, whole)]),
     ]
+
+
+def last_cells(guide: Tensor) -> Tensor:
+    """The last of each token's cells (B, T, CELLS_PER_TOKEN): (B, T), or -1."""
+    return guide.gather(2, ((guide >= 0).sum(2, keepdim=True) - 1).clamp(min=0))[..., 0]
 
 
 def same_line(height: Tensor, generator: torch.Generator) -> Tensor:
@@ -432,9 +527,29 @@ def first_characters(tokenizer: Tokenizer, rows: int) -> Tensor:
     return table
 
 
-def guide_loss(attention: nn.Module, inputs: tuple[Any, ...], heads: Guide) -> Tensor:
-    """How little heads look at the vision tokens that they are shown, and else at the first token."""
-    x, rotary, width = inputs[0], inputs[1], attention.head_dim
+def pairs_in(tokenizer: Tokenizer, rows: int) -> Tensor:
+    """Numbers of each token's pairs of characters in the flat table of them, the last first, (rows, K); where
+    there are no more, its end."""
+    known = {character: number for number, character in enumerate(ALPHABET)} | {" ": NONE}
+    spelt = [
+        [
+            known[a] * NONE + known[b]
+            for a, b in pairs_of(tokenizer.decode([token]))
+            if a in known and b in known
+        ]
+        for token in range(len(tokenizer))
+    ]
+    table = torch.full((rows, max(map(len, spelt))), (NONE + 1) * NONE)
+    for token, pairs in enumerate(spelt):
+        table[token, : len(pairs)] = torch.tensor(pairs[::-1], dtype=torch.long)
+    return table
+
+
+def guide_loss(attention: nn.Module, inputs: tuple[Any, ...], heads: Guide, pages: Tensor) -> Tensor:
+    """How little heads look, in these pages, at the vision tokens that they are shown, and else at the first
+    token."""
+    x, width = inputs[0][pages], attention.head_dim
+    rotary = tuple(part[pages] for part in inputs[1])
     b, length = x.shape[:2]
     numbers = [number for number, _, _ in heads]
     rows = torch.cat([torch.arange(number * width, (number + 1) * width) for number in numbers]).to(x.device)

@@ -47,7 +47,7 @@ STAGES = {
 }
 WEIGHTS = {
     "name": 0.5,
-    "seek": 0.7,
+    "search": 0.5,
     "behind": 1.0,
     "back": 0.3,
     "first": 1.0,
@@ -283,7 +283,8 @@ class Run:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("scale", 1.0)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        half = self.device.type == "cuda" or self.options.bf16
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             losses = self.losses(batch)
             loss = total(losses)
         if not torch.isfinite(loss):
@@ -362,6 +363,7 @@ def main() -> None:
     add("--port", type=int, default=29511, help="where they meet, on this machine")
     add("--save-every", type=float, default=300, help="seconds between checkpoints")
     add("--set", type=setting, action="append", default=[], metavar="FIELD=JSON", help="change the pages")
+    add("--bf16", action="store_true", help="matrix products in bf16 on a CPU too: fast where it has them")
     add("--frozen-sam", action="store_true", help="leave SAM's layers as they are, its neck excepted")
     add("--frozen-encoder", action="store_true", help="whole: the decoder alone learns")
     add("--start", type=Path, help="folder of a network to begin with: its encoder, or for `whole` all of it")
