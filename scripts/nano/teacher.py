@@ -182,7 +182,7 @@ class Teacher(nn.Module):
             v -= torch.outer(v @ begin, begin)
 
     def spots_of(self, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """Where rows or columns of cells (side, D) say which they are, (PLACE, D), and what they say there."""
+        """Where rows or columns of cells (side, D) say which they are, (PLACE, D), and what each says."""
         basis = torch.linalg.svd(cells, full_matrices=False)[2][:PLACE]
         return basis, F.normalize(cells @ basis.T, dim=1)
 

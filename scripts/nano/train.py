@@ -13,7 +13,8 @@ Each command goes on where it stopped, on another machine too. A GPU is used whe
 First codes are found for the characters of a vision token's cell that can be told apart when they are added
 up. The decoder learns beside the others: it reads such sums, which needs no pixels. SAM learns to tell
 characters apart from its features of their patches, the encoder to tell them from its vision tokens and to
-write the codes. Then the whole network learns on.
+write the codes. Then the whole network learns on. From weights that were exported with `--helps FILE` it goes
+on by `whole --start FOLDER --helps FILE`.
 """
 
 import argparse
@@ -31,6 +32,7 @@ import torch.multiprocessing as mp
 from batches import ASSETS, Batch, Pages, drawing_process, next_batch
 from muon import Muon
 from network import initialise, nano_config
+from safetensors.torch import load_file, save_file
 from teacher import Losses, Teacher
 from torch import Tensor, nn
 
@@ -176,6 +178,9 @@ def begin(teacher: Teacher, options: argparse.Namespace) -> None:
     """The weights that a new run starts from."""
     if options.codes:
         teacher.load_state_dict(load(options.codes), strict=False)
+    if options.helps:
+        helps = {name: value.float() for name, value in load_file(options.helps).items()}
+        teacher.load_state_dict(helps, strict=False)
     model = weights.load(options.start, dtype=torch.float32) if options.start else None
     if model is not None and options.stage == "encoder":
         teacher.model.encoder.load_state_dict(model.encoder.state_dict())
@@ -335,6 +340,9 @@ def export(options: argparse.Namespace) -> None:
     teacher = new_teacher(0)
     teacher.load_state_dict(load(options.run / CHECKPOINT)["teacher"])
     weights.save(teacher.settle().to(torch.bfloat16), options.out)
+    if options.helps:
+        helps = {k: v for k, v in teacher.state_dict().items() if not k.startswith(("model.", "spelling."))}
+        save_file({k: v.to(torch.bfloat16).contiguous() for k, v in helps.items()}, options.helps)
     if not (options.out / TOKENIZER_NAME).exists():
         shutil.copy(ASSETS / TOKENIZER_NAME, options.out)
 
@@ -374,6 +382,11 @@ def main() -> None:
     add("--corpus", default="../shared/corpus")
     add("--cache", default="runs/cache", help="folder for the unpacked text")
     add("--out", type=Path, help="export: where to")
+    add(
+        "--helps",
+        type=Path,
+        help="export: file for what is not part of the network; or with --start, from it",
+    )
     options = parser.parse_args()
     if options.stage == "export":
         export(options)
