@@ -210,6 +210,7 @@ class Run:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.teacher = new_teacher(options.seed)
         self.step = 0
+        self.coded = bool(options.helps) or not options.start
         prefixes = trained_parts(options.stage, options.frozen_sam, options.frozen_encoder)
         last = self.folder / CHECKPOINT
         state = load(last) if last.exists() else None
@@ -258,7 +259,7 @@ class Run:
             return self.teacher.sam_losses(batch)
         if self.options.stage == "encoder":
             return self.teacher.encoder_losses(batch)
-        return self.teacher.whole_losses(batch, not self.options.start, generator)
+        return self.teacher.whole_losses(batch, self.coded, generator)
 
     def go(self) -> None:
         began = saved = time.monotonic()
