@@ -20,7 +20,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from batches import IGNORE, NONE, Batch
-from codes import PAIR, ROWS, Codes, Glance, blur, shares
+from codes import PAIR, ROWS, Addends, Codes, Glance, blur, shares
 from construction import FIRST, MATCHED, PLACES, SECOND, TRACKED, Construction
 from spelling import LATE, Spelling, pairs_of
 from text import ALPHABET
@@ -47,6 +47,7 @@ class Teacher(nn.Module):
         config = model.config
         self.codes = Codes(config.decoder.hidden_size, config.sam.grid // 4)
         self.glance = Glance(config.sam.neck_channels)
+        self.addends = Addends(config.sam.neck_channels)
         self.guided = [layer.self_attn for layer in model.decoder.layers]
         width = config.decoder.hidden_size
         names = len(ALPHABET) + 2  # the space and the line's end too
@@ -80,27 +81,35 @@ class Teacher(nn.Module):
 
     def sam_losses(self, batch: Batch) -> Losses:
         """Telling the characters apart from SAM's features."""
-        loss, right = self.glance(self.features(batch).permute(0, 2, 3, 1), batch.letters)
-        return {"patch": loss, "patch_right": right}
+        return self.patch_losses(batch, self.features(batch).permute(0, 2, 3, 1))
+
+    def patch_losses(self, batch: Batch, features: Tensor) -> Losses:
+        """Telling the characters apart from features (B, H * 4, W * 4, C) of patches, and from their sums."""
+        losses = {}
+        losses["patch"], losses["patch_right"] = self.glance(features, batch.letters)
+        losses["addends"], sums = self.addends(features, batch.letters, self.codes)
+        added = self.understood(self.codes.tokens(sums), batch)
+        return losses | {f"sum_{name}": loss for name, loss in added.items()}
 
     def code_losses(self, batch: Batch, generator: torch.Generator) -> Losses:
         """Telling the characters apart from the sums of their codes, as an encoder might write them."""
         tokens = self.told(batch, blur(batch.letters, generator, wrong=0.0, lost=0.0))
         noise = torch.randn(tokens.shape, generator=generator, device=tokens.device) * tokens.detach().std()
         tokens = tokens + 0.2 * noise
-        loss, right, starts = self.codes.name(tokens, batch.letters)
+        return self.understood(tokens, batch)
+
+    def understood(self, tokens: Tensor, batch: Batch) -> Losses:
+        """What the codes' own reader makes of tokens (B, H, W, D): which characters they hold, and in which
+        of them the text goes on."""
+        losses = {}
+        losses["name"], losses["name_right"], losses["start_right"] = self.codes.name(tokens, batch.letters)
         columns = tokens.shape[2]
         place = before(last_cells(batch.guide)) - 1  # among the vision tokens; each row ends with a newline
         cells = torch.where(place >= 0, place // (columns + 1) * columns + place % (columns + 1), -1)
         near = shares(before(batch.spots[..., 1]).flatten() % CELL, ROWS).view(*cells.shape, ROWS)
-        sought, found = self.codes.search(tokens, self.sought(batch.ids), cells, near)
-        return {
-            "name": loss,
-            "search": sought,
-            "name_right": right,
-            "start_right": starts,
-            "found_right": found,
-        }
+        sought = self.sought(batch.ids)
+        losses["search"], losses["found_right"] = self.codes.search(tokens, sought, cells, near)
+        return losses
 
     def sought(self, ids: Tensor) -> Tensor:
         """What is looked for after each token: the pairs of it and of those before, (B, T, PAIR)."""
@@ -128,25 +137,22 @@ class Teacher(nn.Module):
     def encoder_losses(self, batch: Batch) -> Losses:
         """Telling characters apart, and writing their codes."""
         tokens, features = self.seen(batch)
-        losses = {}
-        losses["name"], losses["name_right"], losses["start_right"] = self.codes.name(tokens, batch.letters)
-        if self.glance.project.weight.requires_grad:
-            losses["patch"], losses["patch_right"] = self.glance(features, batch.letters)
-        losses["code"] = self.distance(batch, tokens)
-        return losses
+        return self.sight_losses(batch, tokens, features)
 
     def whole_losses(self, batch: Batch, coded: bool, generator: torch.Generator) -> Losses:
         """The whole network on pixels; `coded` when its tokens are to stay sums of codes."""
         learning = next(self.model.encoder.projector.parameters()).requires_grad
         with torch.set_grad_enabled(learning):
-            tokens, _ = self.seen(batch)
+            tokens, features = self.seen(batch)
         losses = self.reading(batch, tokens, generator)
-        if coded and learning:
-            losses["name"], losses["name_right"], losses["start_right"] = self.codes.name(
-                tokens, batch.letters
-            )
-            losses["code"] = self.distance(batch, tokens)
-        return losses
+        return losses | self.sight_losses(batch, tokens, features) if coded and learning else losses
+
+    def sight_losses(self, batch: Batch, tokens: Tensor, features: Tensor) -> Losses:
+        """How well tokens and the features of patches that they are made of say the characters."""
+        losses = self.understood(tokens, batch)
+        losses["code"] = self.distance(batch, tokens)
+        trained = self.glance.project.weight.requires_grad
+        return losses | self.patch_losses(batch, features) if trained else losses
 
     def distance(self, batch: Batch, tokens: Tensor) -> Tensor:
         """Mean square of what the tokens lack, in variances of the codes."""

@@ -2,7 +2,7 @@
 
     python scripts/nano/train.py codes --run runs/codes --steps 600 --rate 4e-3
     python scripts/nano/train.py decoder --run runs/decoder --codes runs/codes/codes.pt
-    python scripts/nano/train.py sam --run runs/sam
+    python scripts/nano/train.py sam --run runs/sam --codes runs/codes/codes.pt
     python scripts/nano/train.py encoder --run runs/encoder --sam runs/sam --codes runs/codes/codes.pt
     python scripts/nano/train.py whole --run runs/whole --encoder runs/encoder --decoder runs/decoder
     python scripts/nano/train.py export --run runs/whole --out src/foveate/assets/nano
@@ -61,6 +61,9 @@ WEIGHTS = {
     "spell": 1.0,
     "balance": 0.01,
     "patch": 0.5,
+    "addends": 1.0,
+    "sum_name": 0.5,
+    "sum_search": 0.3,
     "code": 1.0,
     "text": 1.0,
 }
@@ -84,9 +87,9 @@ def trained_parts(stage: str, frozen_sam: bool = False, frozen_encoder: bool = F
     if stage == "decoder" or frozen_encoder:
         return reading
     if stage == "sam":
-        return ["model.encoder.sam.", "glance."]
+        return ["model.encoder.sam.", "glance.", "addends."]
     sight = ["model.encoder.clip.", "model.encoder.projector.", "model.encoder.compressor."]
-    sight += ["model.encoder.sam.neck."] if frozen_sam else ["model.encoder.sam.", "glance."]
+    sight += ["model.encoder.sam.neck."] if frozen_sam else ["model.encoder.sam.", "glance.", "addends."]
     return sight if stage == "encoder" else sight + reading
 
 
@@ -188,10 +191,10 @@ def begin(teacher: Teacher, options: argparse.Namespace) -> None:
     elif model is not None:
         teacher.model.load_state_dict(model.state_dict())
     elif options.stage in ("sam", "encoder") and options.sam:
-        take(teacher, options.sam / CHECKPOINT, ("model.encoder.sam.", "glance."))
+        take(teacher, options.sam / CHECKPOINT, ("model.encoder.sam.", "glance.", "addends."))
     elif options.stage == "whole":
         own = ("model.encoder.sam.", "model.encoder.compressor.", "model.encoder.clip.")
-        own += ("model.encoder.projector.", "glance.")
+        own += ("model.encoder.projector.", "glance.", "addends.")
         take(teacher, options.encoder / CHECKPOINT, own)
         rest = ("model.decoder.", "model.encoder.image_newline", "model.encoder.view_separator")
         take(

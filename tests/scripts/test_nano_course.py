@@ -101,6 +101,25 @@ def test_lines_of_a_cell_are_told_apart_after_some_training() -> None:
     assert shares[0] < 0.6 and shares[-1] > 0.9
 
 
+def test_what_patches_say_adds_up_to_their_cells(taught: Any) -> None:
+    """Features that are what each patch's letters add, passed on as they are: nothing is wrong with them."""
+    spots = letters(
+        (0, 5, 10, 20, 3, 1, 9), (0, 5, 40, 63, 7, 0, 3), (1, 0, 0, 0, 8, 0, 3), (1, 7, 33, 16, 9, 2, 4)
+    )
+    code = taught.codes.write(spots)
+    features = torch.zeros(2, 8, 16, code.shape[1])  # pages of 2 x 4 cells
+    for (page, cell, x, y, *_), added in zip(spots.tolist(), code, strict=True):
+        features[page, cell // 4 * 4 + y // 16, cell % 4 * 4 + x // 16] += added
+    addends = codes.Addends(code.shape[1])
+    wrong, sums = addends(features, spots, taught.codes)
+    assert wrong.item() == pytest.approx(1, abs=0.05) and not sums.any()  # as it starts
+    addends.weight.data += torch.eye(code.shape[1])
+    wrong, sums = addends(features, spots, taught.codes)
+    assert wrong < 1e-10
+    torch.testing.assert_close(sums[0, 1, 1], code[0] + code[1])
+    torch.testing.assert_close((sums[1, 0, 0], sums[1, 1, 3]), (code[2], code[3]))
+
+
 def test_spellings_settle_into_the_rows(taught: Any) -> None:
     decoder, spelling = taught.model.decoder, taught.spelling
     torch.nn.init.normal_(spelling.write, std=0.1)
