@@ -50,6 +50,8 @@ class Pages:
     breaks: bool = True  # the answer keeps the lines of the page
     tokens: int = 4096  # of text in a batch, about
     most: int = 32  # pages in a batch
+    patches: int = 32_768  # of pages in a batch, at most: SAM costs as much as these
+    alike: int = 1  # batches in a row of the same side and type: processes that train together wait less
 
 
 @dataclass
@@ -166,10 +168,12 @@ def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int
     rows: list[Row] = []
     tokens = 0
     # Pages of much the same type in one batch have answers of much the same length: less is padding.
-    side = int(rng.choice(pages.sides))
-    size = math.exp(rng.uniform(*np.log(pages.type_sizes)))
-    sizes, short = (size / 1.06, size * 1.06), bool(rng.random() < pages.short)
-    while tokens < pages.tokens and len(drawn) < pages.most:
+    shape = np.random.default_rng((seed, step // pages.alike, 0))
+    side = int(shape.choice(pages.sides))
+    size = math.exp(shape.uniform(*np.log(pages.type_sizes)))
+    sizes, short = (size / 1.06, size * 1.06), bool(shape.random() < pages.short)
+    most = min(pages.most, max(1, pages.patches * PATCH**2 // side**2))
+    while tokens < pages.tokens and len(drawn) < most:
         page = draw_page(rng, source, pages, side, sizes, short)
         row = row_of(page, tokenizer, "markdown" if rng.random() < 0.5 else "text")
         count = sum(label != IGNORE for label in row[1])

@@ -19,6 +19,7 @@ on by `whole --start FOLDER --helps FILE`.
 
 import argparse
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -266,11 +267,14 @@ class Run:
 
     def go(self) -> None:
         began = saved = time.monotonic()
+        parent = os.getppid()
         name = f"metrics{self.rank or ''}.jsonl"
         with (self.folder / name).open("a") as log:
             for batch in self.batches():
                 metrics = self.learn(batch)
                 self.step += 1
+                if self.options.processes > 1 and os.getppid() != parent:
+                    raise SystemExit("the process that began this one has died")
                 if self.step % 10 == 0:
                     entry = {
                         "step": self.step,
