@@ -54,6 +54,33 @@ def test_muon_steps_are_as_large_as_adamws() -> None:
     assert weight.detach().fill_diagonal_(0).abs().max() < 1e-5
 
 
+def steps_of_muon(rank: int, processes: int, folder: Path) -> None:
+    """Three steps for matrices of several shapes, with gradients that all processes have alike."""
+    if processes > 1:
+        meeting = f"file://{folder / 'meeting'}"
+        torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=processes)
+    generator = torch.Generator().manual_seed(3)
+    weights = [
+        torch.nn.Parameter(torch.randn(shape, generator=generator))
+        for shape in [(6, 10), (2, 4, 8), (8, 3, 2, 2), (5, 5)]
+    ]
+    optimizer = muon.Muon(weights, lr=0.1)
+    for _ in range(3):
+        for weight in weights:
+            weight.grad = torch.randn(weight.shape, generator=generator)
+        optimizer.step()
+    torch.save([weight.detach() for weight in weights], folder / f"{processes}-{rank}.pt")
+
+
+def test_processes_share_the_work_of_muon(tmp_path: Path) -> None:
+    steps_of_muon(0, 1, tmp_path)
+    torch.multiprocessing.spawn(steps_of_muon, args=(2, tmp_path), nprocs=2)
+    alone, first, second = (torch.load(tmp_path / f"{name}.pt") for name in ("1-0", "2-0", "2-1"))
+    for one, other, another in zip(alone, first, second, strict=True):
+        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(one, another)
+
+
 def test_what_a_character_starts() -> None:
     text = "# Old\n\nA b\n\n# New\n\nEnd"
     found = [batches.starts(text, offset) for offset in (2, 3, 7, 9, 14, 15, 19)]
