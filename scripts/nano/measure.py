@@ -20,7 +20,7 @@ from text import TextSource
 from foveate import Reader
 from foveate.document import Page
 
-BANDS = ((36, 44), (44, 56), (56, 72))  # type sizes in pixels of the em
+BANDS = ((20, 24), (24, 30), (30, 38))  # type sizes in pixels of the em
 
 
 def drawn_pages(source: TextSource, seed: int, count: int, side: int, sizes: tuple[int, int]) -> list[Drawn]:

@@ -49,8 +49,8 @@ STAGES = {
     "whole": Pages(most=16),
 }
 WEIGHTS = {
-    "name": 0.5,
-    "search": 0.5,
+    "name": 1.5,
+    "search": 1.0,
     "behind": 1.0,
     "back": 0.3,
     "first": 1.0,
@@ -130,9 +130,9 @@ def optimizers(
     return [Muon([{"params": inside, "scale": faster}], lr=rate), adamw]
 
 
-def rate_at(step: int, steps: int, peak: float, warmup: int = 50) -> float:
-    """Up within `warmup` steps, flat, and down to a twentieth over the last third."""
-    down = (steps - step) / max(1, steps / 3)
+def rate_at(step: int, steps: int, peak: float, fall: float = 1 / 3, warmup: int = 50) -> float:
+    """Up within `warmup` steps, flat, and down to a twentieth over the last share `fall` of the steps."""
+    down = (steps - step) / max(1.0, steps * fall)
     return peak * min((step + 1) / warmup, 1.0, max(down, 0.05))
 
 
@@ -292,7 +292,7 @@ class Run:
                     saved = time.monotonic()
 
     def learn(self, batch: Batch) -> dict[str, float]:
-        rate = rate_at(self.step, self.options.steps, self.options.rate)
+        rate = rate_at(self.step, self.options.steps, self.options.rate, self.options.fall)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("scale", 1.0)
@@ -368,7 +368,8 @@ def main() -> None:
     add = parser.add_argument
     add("stage", choices=[*STAGES, "export"])
     add("--run", type=Path, required=True, help="folder of the checkpoints and metrics")
-    add("--steps", type=int, default=2000, help="of the whole stage; the rate falls over the last third")
+    add("--steps", type=int, default=2000, help="of the whole stage")
+    add("--fall", type=float, default=1 / 3, help="share of the steps, at their end, in which the rate falls")
     add("--rate", type=float, default=2e-3, help="the highest learning rate")
     add("--told", type=float, default=0.0, help="decoder: share of pages whose places are told at first")
     add("--faster", type=float, default=1.0, help="times the rate: that of the matrices inside")
