@@ -16,8 +16,9 @@ from foveate.pages.tokenizer import Tokenizer
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "nano"))
-batches, codes, draw, muon, network, teacher = (
-    importlib.import_module(name) for name in ("batches", "codes", "draw", "muon", "network", "teacher")
+batches, codes, draw, muon, network, teacher, train = (
+    importlib.import_module(name)
+    for name in ("batches", "codes", "draw", "muon", "network", "teacher", "train")
 )
 HEADING, BLOCK, WORD, INSIDE = batches.HEADING, batches.BLOCK, batches.WORD, batches.INSIDE
 
@@ -52,6 +53,12 @@ def test_muon_steps_are_as_large_as_adamws() -> None:
     moved = (before - weight.detach().diagonal()) / (0.1 * 0.2 * 8**0.5)
     assert moved.min() > 0.4 and moved.max() < 1.3
     assert weight.detach().fill_diagonal_(0).abs().max() < 1e-5
+
+
+def test_the_rate_rises_stays_and_falls() -> None:
+    rates = [train.rate_at(step, 300, peak=2.0) for step in (0, 49, 200, 250, 300)]
+    assert rates == pytest.approx([0.04, 2.0, 2.0, 1.0, 0.1])
+    assert train.rate_at(225, 300, peak=2.0, fall=0.5) == pytest.approx(1.0)
 
 
 def steps_of_muon(rank: int, processes: int, folder: Path) -> None:
