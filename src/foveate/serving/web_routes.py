@@ -59,7 +59,7 @@ _SAMPLES = (
     },
 )
 _NANO = (
-    "The embedded network, nano, makes out large print in part and guesses the rest. Start the server with "
+    "The embedded network, nano, reads printed English on small pages, with mistakes. Start the server with "
     "--model for documents."
 )
 
