@@ -61,9 +61,8 @@ class Batch:
     labels: Tensor  # (B, T) the next token, IGNORE where none is asked for
     guide: Tensor  # (B, T, CELLS_PER_TOKEN) places of the vision tokens that hold its text, or -1
     spots: Tensor  # (B, T, 2) pixels across and down of the next token's first character, or -1
-    letters: (
-        Tensor  # (N, 7) page, cell, pixels across and down in it, number in ALPHABET, what it starts, before
-    )
+    # (N, 7) page, cell, pixels across and down in it, number in ALPHABET, what it starts, number before it
+    letters: Tensor
     step: int
 
     def to(self, device: torch.device) -> "Batch":

@@ -15,7 +15,7 @@ PROJECTIONS += ("lin2.weight", "fc2.weight")  # what writes into the residual st
 
 
 def nano_config(tokenizer: Tokenizer) -> OCRConfig:
-    """The same classes as the released network, about a three-hundredth of its size."""
+    """The same classes as the released network, about a hundred-and-fiftieth of its size."""
     return OCRConfig(
         sam=SamConfig(
             width=192,

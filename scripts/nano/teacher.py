@@ -1,7 +1,8 @@
 """The network with what helps it to learn, and its losses.
 
-Everything here but the network itself is thrown away at the end: the codes, a head that names characters from
-SAM's features of their 16-pixel patches, and the helps of the decoder. Those are:
+Everything here but the network itself stays out of what is shipped (`export --helps` keeps it, to train on):
+the codes, a head that names characters from SAM's features of their 16-pixel patches, a map from these to
+what they add to the codes, and the helps of the decoder. Those are:
 - `place`: after its third layer a fixed vector in the residual stream says where the next token stands. It is
   asked for there, and in some pages it is told, so that the layers behind it learn to read while those
   before it still learn to find.

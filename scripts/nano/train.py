@@ -12,9 +12,9 @@ Each command goes on where it stopped, on another machine too. A GPU is used whe
 
 First codes are found for the characters of a vision token's cell that can be told apart when they are added
 up. The decoder learns beside the others: it reads such sums, which needs no pixels. SAM learns to tell
-characters apart from its features of their patches, the encoder to tell them from its vision tokens and to
-write the codes. Then the whole network learns on. From weights that were exported with `--helps FILE` it goes
-on by `whole --start FOLDER --helps FILE`.
+characters apart from its features of their patches and to say what these add to the sums, the encoder to tell
+them from its vision tokens and to write the codes. Then the whole network learns on. From weights that were
+exported with `--helps FILE` it goes on by `whole --start FOLDER --helps FILE`.
 """
 
 import argparse
@@ -180,6 +180,8 @@ def resume(teacher: Teacher, saved: dict[str, Tensor], prefixes: list[str]) -> N
 
 def begin(teacher: Teacher, options: argparse.Namespace) -> None:
     """The weights that a new run starts from."""
+    if options.stage in ("sam", "encoder", "decoder") and not (options.codes or options.helps):
+        raise SystemExit(f"{options.stage} needs --codes: the codes.pt that the stage `codes` writes")
     if options.codes:
         teacher.load_state_dict(load(options.codes), strict=False)
     if options.helps:
@@ -384,7 +386,7 @@ def main() -> None:
     add("--frozen-sam", action="store_true", help="leave SAM's layers as they are, its neck excepted")
     add("--frozen-encoder", action="store_true", help="whole: the decoder alone learns")
     add("--start", type=Path, help="folder of a network to begin with: its encoder, or for `whole` all of it")
-    add("--codes", type=Path, help="decoder, encoder: codes.pt of the codes' run")
+    add("--codes", type=Path, help="sam, encoder, decoder: codes.pt of the codes' run")
     add("--sam", type=Path, help="sam, encoder: a run whose SAM it begins with")
     add("--encoder", type=Path, help="whole: the encoder's run")
     add("--decoder", type=Path, help="whole: the decoder's run")
