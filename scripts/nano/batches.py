@@ -26,6 +26,7 @@ ASSETS = Path(__file__).parents[2] / "src" / "foveate" / "assets" / "nano"
 PATCH = 16
 CELLS_PER_TOKEN = 4  # vision tokens that one text token may lie in
 IGNORE = -100
+ROOMY = 2.0  # squares of the type's size that a token of ordinary prose takes
 INSIDE, WORD, BLOCK, HEADING = range(4)  # what a character starts
 STARTS = 4
 NONE = len(ALPHABET)  # stands before a character that starts something
@@ -36,7 +37,7 @@ class Pages:
     """What pages are drawn. Sizes in pixels."""
 
     sides: tuple[int, ...] = (512, 640)  # one of them for each batch
-    type_sizes: tuple[float, float] = (15, 32)  # em heights, from and to
+    type_sizes: tuple[float, float] = (15, 32)  # em heights, from and to; larger where `longest` asks for it
     leading: tuple[float, float] = (1.1, 1.6)  # line height in type sizes
     made_up: float = 0.2  # share of text that means nothing
     short: float = 0.2  # share of pages with a few words alone
@@ -169,7 +170,10 @@ def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int
     # Pages of much the same type in one batch have answers of much the same length: less is padding.
     shape = np.random.default_rng((seed, step // pages.alike, 0))
     side = int(shape.choice(pages.sides))
-    size = math.exp(shape.uniform(*np.log(pages.type_sizes)))
+    # A page of smaller type than this would seldom do with the longest answer.
+    least = side / math.sqrt(ROOMY * pages.longest)
+    smallest, largest = max(pages.type_sizes[0], least), max(pages.type_sizes[1], 2 * least)
+    size = math.exp(shape.uniform(math.log(smallest), math.log(largest)))
     sizes, short = (size / 1.06, size * 1.06), bool(shape.random() < pages.short)
     most = min(pages.most, max(1, pages.patches * PATCH**2 // side**2))
     while tokens < pages.tokens and len(drawn) < most:
