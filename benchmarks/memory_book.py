@@ -237,6 +237,7 @@ def report(options: argparse.Namespace, work: Path) -> None:
     if loss is not None:
         print(f"\nvision tokens kept as {vision}: relative error {loss:.4f}")
     aged = by_age(work / "ages", reader, style, vision, book)
+    options.out.mkdir(parents=True, exist_ok=True)
     draw(options.out / "memory_book.png", curves, aged)
     if not options.no_needles:
         needles(work, reader, style, vision, options)
