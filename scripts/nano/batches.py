@@ -26,7 +26,8 @@ ASSETS = Path(__file__).parents[2] / "src" / "foveate" / "assets" / "nano"
 PATCH = 16
 CELLS_PER_TOKEN = 4  # vision tokens that one text token may lie in
 IGNORE = -100
-ROOMY = 2.0  # squares of the type's size that a token of ordinary prose takes
+CHARACTER = 0.42  # mean width of a character of prose, in ems
+CHARACTERS = 3.55  # of prose in a token
 INSIDE, WORD, BLOCK, HEADING = range(4)  # what a character starts
 STARTS = 4
 NONE = len(ALPHABET)  # stands before a character that starts something
@@ -37,7 +38,7 @@ class Pages:
     """What pages are drawn. Sizes in pixels."""
 
     sides: tuple[int, ...] = (512, 640)  # one of them for each batch
-    type_sizes: tuple[float, float] = (15, 32)  # em heights, from and to; larger where `longest` asks for it
+    type_sizes: tuple[float, float] = (15, 32)  # em heights, from and to; see `sizes_on`
     leading: tuple[float, float] = (1.1, 1.6)  # line height in type sizes
     made_up: float = 0.2  # share of text that means nothing
     short: float = 0.2  # share of pages with a few words alone
@@ -53,6 +54,14 @@ class Pages:
     most: int = 32  # pages in a batch
     patches: int = 32_768  # of pages in a batch, at most: SAM costs as much as these
     alike: int = 1  # batches in a row of the same side and type: processes that train together wait less
+
+    def sizes_on(self, side: int) -> tuple[float, float]:
+        """`type_sizes` on pages of this side; scaled up together where a full page of the smallest would
+        seldom do with `longest` tokens."""
+        height = sum(self.leading) / 2
+        least = side / math.sqrt(CHARACTER * height * CHARACTERS * self.longest)
+        scale = max(1.0, least / self.type_sizes[0])
+        return self.type_sizes[0] * scale, self.type_sizes[1] * scale
 
 
 @dataclass
@@ -144,7 +153,7 @@ def draw_page(
     short: bool,
 ) -> Drawn:
     """A page as full as its type allows, or with a few words."""
-    room = int(side**2 / (0.42 * pages.leading[0] * sizes[0] ** 2)) + 20
+    room = int(side**2 / (CHARACTER * pages.leading[0] * sizes[0] ** 2)) + 20
     characters = int(rng.integers(4, 40)) if short else room
     text = source.sample(rng, max(4, characters), pages.made_up)
     text = mark_up(rng, text, headings=pages.headings, lists=0.0)
@@ -170,10 +179,7 @@ def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int
     # Pages of much the same type in one batch have answers of much the same length: less is padding.
     shape = np.random.default_rng((seed, step // pages.alike, 0))
     side = int(shape.choice(pages.sides))
-    # A page of smaller type than this would seldom do with the longest answer.
-    least = side / math.sqrt(ROOMY * pages.longest)
-    smallest, largest = max(pages.type_sizes[0], least), max(pages.type_sizes[1], 2 * least)
-    size = math.exp(shape.uniform(math.log(smallest), math.log(largest)))
+    size = math.exp(shape.uniform(*np.log(pages.sizes_on(side))))
     sizes, short = (size / 1.06, size * 1.06), bool(shape.random() < pages.short)
     most = min(pages.most, max(1, pages.patches * PATCH**2 // side**2))
     while tokens < pages.tokens and len(drawn) < most:

@@ -8,8 +8,10 @@ from torch import Tensor, distributed
 
 
 def fast_bf16(device: torch.device) -> bool:
-    """Whether matrix products in bf16 have units of their own; without them a CPU is four times slower."""
-    return device.type != "cpu" or bool(torch.cpu._is_amx_tile_supported())
+    """Whether the device has bf16 matrix products of its own; a CPU without them is faster in fp32."""
+    if device.type != "cpu":
+        return True
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def orthogonal(x: Tensor, rounds: int = 4) -> Tensor:

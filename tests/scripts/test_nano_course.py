@@ -43,6 +43,33 @@ def test_muon_makes_updates_orthogonal(shape: tuple[int, ...]) -> None:
     assert values.min() > 0.5 and values.max() < 1.3
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_muon_takes_bf16_where_it_is_fast(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries rounded to bf16 have 8 bits; those of fp32 have more."""
+    monkeypatch.setattr(muon, "fast_bf16", lambda device: fast)
+    update = muon.orthogonal(torch.randn(6, 10, generator=torch.Generator().manual_seed(1)))
+    assert update.dtype is torch.float32
+    assert update.equal(update.bfloat16().float()) == fast
+
+
+@pytest.mark.parametrize("unit", ["_is_amx_tile_supported", "_is_avx512_bf16_supported"])
+def test_either_unit_makes_bf16_fast(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False)
+    assert not muon.fast_bf16(torch.device("cpu")) and muon.fast_bf16(torch.device("cuda"))
+    monkeypatch.setattr(torch.cpu, unit, lambda: True)
+    assert muon.fast_bf16(torch.device("cpu"))
+
+
+def test_type_is_as_small_as_asked_for_where_its_answers_fit() -> None:
+    pages = batches.Pages(type_sizes=(20, 30), longest=640)
+    assert pages.sizes_on(512) == pages.sizes_on(640) == (20, 30)
+    smallest, largest = pages.sizes_on(1024)
+    assert largest / smallest == pytest.approx(1.5)  # a range stays what it was, drawn larger
+    assert smallest == pytest.approx(28.5, abs=0.1)
+    assert batches.Pages(type_sizes=(40, 60), longest=640).sizes_on(1024) == (40, 60)
+
+
 def test_muon_steps_are_as_large_as_adamws() -> None:
     """A step moves every singular value by the rate times 0.2 sqrt(8), however small its gradient."""
     weight = torch.nn.Parameter(torch.diag(torch.tensor([9.0, 3.0, 1.0, 0.5]).repeat(2)))
@@ -340,3 +367,17 @@ def test_answers_keep_the_lines_of_the_page() -> None:
         page = draw.draw(5, words, 256, 256, sizes=(40, 40), headings=0, degrade=0.0, breaks=breaks)
         assert len(page.lines) > 2 and page.text.split() == words.split()[: len(page.text.split())]
         assert page.text.count("\n") == (len(page.lines) - 1 if breaks else 0)
+
+
+def test_weights_are_judged_by_the_same_pages_each_time(tmp_path: Path) -> None:
+    """An exported network and the run that it came from are judged alike, and a spoilt one is not."""
+    judge = importlib.import_module("judge")
+    if not judge.HELPS.exists():
+        pytest.skip("no committed helps")
+    known = judge.teacher_of(None, batches.ASSETS, judge.HELPS)
+    torch.save({"teacher": known.state_dict()}, tmp_path / train.CHECKPOINT)
+    page = batch_of("The old harbour lay quiet.", 30)
+    first = judge.judged(known, [page])
+    assert judge.judged(judge.teacher_of(tmp_path, batches.ASSETS, judge.HELPS), [page]) == first
+    torch.nn.init.normal_(known.model.encoder.projector.layers.weight, std=0.02)
+    assert judge.judged(known, [page])["text"] > first["text"] + 1

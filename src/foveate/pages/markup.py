@@ -258,6 +258,8 @@ def _kind(label: str, has_text: bool, prompt: str, from_det: bool) -> str | None
 
 def _trimmed(markup: str, start: int, end: int, blank: str | None = None) -> tuple[str, int, int]:
     """The words in markup[start:end] without special tokens, and where the first begins and the last ends."""
+    if start == end:  # a reference without a label
+        return "", start, start
     pieces: list[tuple[int, int]] = []
     position = start
     for token in _SPECIAL.finditer(markup, start, end):
