@@ -34,6 +34,8 @@ def teacher_of(run: Path | None, model: Path, helps: Path) -> Teacher:
     """The network of a run's last checkpoint, or an exported one, with its helps."""
     teacher = new_teacher(0)
     if run is not None:
+        if not (run / CHECKPOINT).exists():
+            raise SystemExit(f"{run / CHECKPOINT}: no such file; name the folder of a run that has one")
         teacher.load_state_dict(load(run / CHECKPOINT)["teacher"])
         return teacher
     teacher.load_state_dict({k: v.float() for k, v in load_file(helps).items()}, strict=False)

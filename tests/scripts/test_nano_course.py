@@ -377,6 +377,8 @@ def test_weights_are_judged_by_the_same_pages_each_time(tmp_path: Path) -> None:
     known = judge.teacher_of(None, batches.ASSETS, judge.HELPS)
     torch.save({"teacher": known.state_dict()}, tmp_path / train.CHECKPOINT)
     page = batch_of("The old harbour lay quiet.", 30)
+    with pytest.raises(SystemExit, match="nowhere.*name the folder of a run"):
+        judge.teacher_of(tmp_path / "nowhere", batches.ASSETS, judge.HELPS)
     first = judge.judged(known, [page])
     assert judge.judged(judge.teacher_of(tmp_path, batches.ASSETS, judge.HELPS), [page]) == first
     torch.nn.init.normal_(known.model.encoder.projector.layers.weight, std=0.02)
