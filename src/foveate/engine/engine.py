@@ -24,7 +24,7 @@ from foveate.model.ocr import OCR
 from foveate.pages.tokenizer import Tokenizer, TokenStream
 
 VIEWS_AT_ONCE = 16  # of several pages; a page has up to 10 in most modes
-THREADED_WORK = 200_000_000  # multiplications of a decoding step from which further threads pay
+THREADED_WORK = 400_000_000  # multiplications of a decoding step from which further threads pay
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +197,7 @@ class Engine:
         with few_threads(self._work * len(positions)):
             x = self.model.embed(self._next[:, None], ())
             hidden = self.model.decoder(x, positions, step.mask, step)[:, -1]
-        self._next, progress = self._extend(self._running, hidden)
+            self._next, progress = self._extend(self._running, hidden)
         self._drop_ended()
         return progress
 

@@ -53,6 +53,8 @@ class Experts(nn.Module):
     def forward(self, x: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
         """Tokens (T, D) through their experts (T, K), summed by weights (T, K): (T, D)."""
         tokens, active = experts.shape
+        if x.device.type == "cpu" and 2 * tokens * active <= len(self.down_proj):
+            return self.one_by_one(x, weights, experts)
         chosen = experts.flatten()
         order = chosen.argsort(stable=True)
         counts = torch.zeros(len(self.down_proj), dtype=torch.int32, device=x.device)
@@ -63,6 +65,17 @@ class Experts(nn.Module):
         back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
         out = out[back].view(tokens, active, -1)
         return (out * weights.to(out.dtype)[..., None]).sum(dim=1)
+
+    def one_by_one(self, x: Tensor, weights: Tensor, experts: Tensor) -> Tensor:
+        """The same for so few tokens that most experts rest: on a CPU, groups cost time when empty too."""
+        rows = []
+        for token, shares, chosen in zip(x, weights.to(x.dtype).unbind(), experts.tolist(), strict=True):
+            parts = []
+            for share, expert in zip(shares.unbind(), chosen, strict=True):
+                gate, up = F.linear(token, self.gate_up_proj[expert]).chunk(2, dim=-1)
+                parts.append(F.linear(F.silu(gate) * up, self.down_proj[expert]) * share)
+            rows.append(torch.stack(parts).sum(dim=0))
+        return torch.stack(rows)
 
 
 def grouped(x: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
