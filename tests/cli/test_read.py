@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from foveate.cli import main
+from foveate.cli.progress import summary
+from foveate.document import Page
 
 Capture = pytest.CaptureFixture[str]
 Draw = Callable[..., Path]
@@ -22,6 +24,16 @@ def test_markdown_to_standard_output(reader: Any, folder: Path, draw: Draw, caps
     out, err = capsys.readouterr()
     assert out.startswith("page of 80 x 60\n")
     assert err.startswith("1 page in 0.0 s: 64 vision tokens, 640 text tokens, ratio 10.0")
+
+
+def test_the_summary_says_how_sure_the_network_was() -> None:
+    pages = [Page(number, 9, 9, (), confidence=sure) for number, sure in enumerate((0.9, 0.5, None), 1)]
+    first, second = summary(pages, 1.0).splitlines()
+    assert first.endswith("ratio 0.0, confidence 0.70")
+    assert second.startswith("1 of 3 pages has a confidence under 0.6: much of the text may be wrong; try")
+    assert summary([*pages, pages[1]], 1.0).splitlines()[1].startswith("2 of 4 pages have a")
+    assert "\n" not in summary(pages[:1], 1.0)
+    assert "confidence" not in summary(pages[2:], 1.0)
 
 
 def test_quiet_says_nothing_but_the_text(reader: Any, folder: Path, draw: Draw, capsys: Capture) -> None:

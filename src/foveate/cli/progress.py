@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from foveate.document import Page
 
+UNSURE = 0.6  # pages of nano at this confidence have about a quarter of the characters wrong (its card)
+
 
 class Progress:
     """A bar on standard error that makes room for what else is printed."""
@@ -32,7 +34,8 @@ class Progress:
 
 
 def summary(pages: Sequence["Page"], seconds: float) -> str:
-    """One line: pages, seconds, tokens, ratio, and how many pages did not come to their end."""
+    """One line: pages, seconds, tokens, ratio, confidence, and how many pages did not come to their end; a
+    second one if the network was unsure of what it read."""
     vision = sum(page.vision_tokens for page in pages)
     text = sum(page.text_tokens for page in pages)
     ratio = text / vision if vision else 0.0
@@ -43,4 +46,15 @@ def summary(pages: Sequence["Page"], seconds: float) -> str:
         f"{len(pages)} {'page' if len(pages) == 1 else 'pages'} in {seconds:.1f} s: "
         f"{vision:,} vision tokens, {text:,} text tokens, ratio {ratio:.1f}"
     )
-    return f"{line} ({', '.join(notes)})" if notes else line
+    sure = [page.confidence for page in pages if page.confidence is not None]
+    if sure:
+        line += f", confidence {sum(sure) / len(sure):.2f}"
+    if notes:
+        line += f" ({', '.join(notes)})"
+    if unsure := sum(confidence < UNSURE for confidence in sure):
+        have = "has" if unsure == 1 else "have"
+        line += (
+            f"\n{unsure} of {len(pages)} pages {have} a confidence under {UNSURE}: "
+            "much of the text may be wrong; try another --mode or a larger --model"
+        )
+    return line
