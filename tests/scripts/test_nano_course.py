@@ -369,6 +369,14 @@ def test_answers_keep_the_lines_of_the_page() -> None:
         assert page.text.count("\n") == (len(page.lines) - 1 if breaks else 0)
 
 
+def test_a_folder_without_the_corpus_is_one_clear_line(tmp_path: Path) -> None:
+    text = importlib.import_module("text")
+    with pytest.raises(
+        SystemExit, match=r"has no en\.txt\.xz and no .*: give the folder that has it by --corpus"
+    ):
+        text.prepare(tmp_path, tmp_path)
+
+
 def test_weights_are_judged_by_the_same_pages_each_time(tmp_path: Path) -> None:
     """An exported network and the run that it came from are judged alike, and a spoilt one is not."""
     judge = importlib.import_module("judge")
