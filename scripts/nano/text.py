@@ -81,9 +81,7 @@ def _books(corpus: Path) -> Iterator[tuple[bool, str, str]]:
 def prepare(corpus: Path, cache: Path) -> tuple[Path, Path]:
     """The cleaned corpus and its index, made if the cache lacks them: several processes may begin at once."""
     if lacking := [name for name in CORPORA if not (corpus / name).is_file()]:
-        raise SystemExit(
-            f"{corpus} has no {' and no '.join(lacking)}: give the folder that has it by --corpus"
-        )
+        raise SystemExit(f"{corpus} has no {' and no '.join(lacking)}: give its folder by --corpus")
     stamp = zlib.crc32(repr((REVISION, ALPHABET, [(corpus / n).stat().st_size for n in CORPORA])).encode())
     text, index = cache / f"nano-{stamp:08x}.bin", cache / f"nano-{stamp:08x}.npy"
     if index.exists() and text.exists():

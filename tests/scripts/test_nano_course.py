@@ -371,9 +371,7 @@ def test_answers_keep_the_lines_of_the_page() -> None:
 
 def test_a_folder_without_the_corpus_is_one_clear_line(tmp_path: Path) -> None:
     text = importlib.import_module("text")
-    with pytest.raises(
-        SystemExit, match=r"has no en\.txt\.xz and no .*: give the folder that has it by --corpus"
-    ):
+    with pytest.raises(SystemExit, match=r"has no en\.txt\.xz and no .*: give its folder by --corpus"):
         text.prepare(tmp_path, tmp_path)
 
 
