@@ -292,8 +292,8 @@ def test_heads_begin_as_the_codes_reader(taught: Any) -> None:
         assert torch.linalg.matrix_rank(lost.flatten(0, 1)) == 1
 
 
-def batch_of(text: str, size: float) -> Any:
-    page = draw.draw(4, text, 256, 256, sizes=(size, size), degrade=0.0)
+def batch_of(text: str, size: float, side: int = 256) -> Any:
+    page = draw.draw(4, text, side, side, sizes=(size, size), degrade=0.0)
     ids, labels, cells, spots = batches.row_of(page, Tokenizer.load(batches.ASSETS), "text")
     cells = [found + [-1] * (batches.CELLS_PER_TOKEN - len(found)) for found in cells]
     return batches.Batch(
@@ -382,10 +382,11 @@ def test_weights_are_judged_by_the_same_pages_each_time(tmp_path: Path) -> None:
         pytest.skip("no committed helps")
     known = judge.teacher_of(None, batches.ASSETS, judge.HELPS)
     torch.save({"teacher": known.state_dict()}, tmp_path / train.CHECKPOINT)
-    page = batch_of("The old harbour lay quiet.", 30)
+    page = batch_of("The old harbour lay quiet. No boat had come in since the day before.", 30, 512)
     with pytest.raises(SystemExit, match="nowhere.*name the folder of a run"):
         judge.teacher_of(tmp_path / "nowhere", batches.ASSETS, judge.HELPS)
     first = judge.judged(known, [page])
+    assert first["text_right"] > 0.5
     assert judge.judged(judge.teacher_of(tmp_path, batches.ASSETS, judge.HELPS), [page]) == first
     torch.nn.init.normal_(known.model.encoder.projector.layers.weight, std=0.02)
     assert judge.judged(known, [page])["text"] > first["text"] + 1
