@@ -378,8 +378,6 @@ def test_a_folder_without_the_corpus_is_one_clear_line(tmp_path: Path) -> None:
 def test_weights_are_judged_by_the_same_pages_each_time(tmp_path: Path) -> None:
     """An exported network and the run that it came from are judged alike, and a spoilt one is not."""
     judge = importlib.import_module("judge")
-    if not judge.HELPS.exists():
-        pytest.skip("no committed helps")
     known = judge.teacher_of(None, batches.ASSETS, judge.HELPS)
     torch.save({"teacher": known.state_dict()}, tmp_path / train.CHECKPOINT)
     page = batch_of("The old harbour lay quiet. No boat had come in since the day before.", 30, 512)
