@@ -7,7 +7,7 @@ import math
 import os
 import queue
 import signal
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 from draw import Drawn, Face, draw, installed_fonts
-from text import ALPHABET, TextSource, mark_up
+from text import ALPHABET, TextSource, mark_up, numbered
 from torch import Tensor
 
 from foveate.pages.mode import CELL
 from foveate.pages.prompts import PROMPTS
 from foveate.pages.tokenizer import Tokenizer
+from foveate.pages.views import GREY
 
 ASSETS = Path(__file__).parents[2] / "src" / "foveate" / "assets" / "nano"
 PATCH = 16
+PADDED = 1024  # the modes of this side pad a page; those of smaller ones stretch it
 CELLS_PER_TOKEN = 4  # vision tokens that one text token may lie in
 IGNORE = -100
 CHARACTER = 0.42  # mean width of a character of prose, in ems
@@ -41,6 +43,7 @@ class Pages:
     type_sizes: tuple[float, float] = (15, 32)  # em heights, from and to; see `sizes_on`
     leading: tuple[float, float] = (1.1, 1.6)  # line height in type sizes
     made_up: float = 0.2  # share of text that means nothing
+    numbers: float = 0.0  # share of pages with numbers among the words
     short: float = 0.2  # share of pages with a few words alone
     headings: float = 0.25
     degrade: float = 0.5
@@ -50,6 +53,7 @@ class Pages:
     styles: tuple[str, ...] = ("regular", "bold")  # of these families
     longest: int = 640  # tokens of an answer
     breaks: bool = True  # the answer keeps the lines of the page
+    framed: float = 0.0  # share of pages, of the sides that modes pad to, between grey bars
     tokens: int = 4096  # of text in a batch, about
     most: int = 32  # pages in a batch
     patches: int = 32_768  # of pages in a batch, at most: SAM costs as much as these
@@ -153,21 +157,46 @@ def draw_page(
     short: bool,
 ) -> Drawn:
     """A page as full as its type allows, or with a few words."""
-    room = int(side**2 / (CHARACTER * pages.leading[0] * sizes[0] ** 2)) + 20
+    height = width = side
+    if side >= PADDED and pages.framed and rng.random() < pages.framed:
+        height, width = shape_of(rng, side)
+    room = int(height * width / (CHARACTER * pages.leading[0] * sizes[0] ** 2)) + 20
     characters = int(rng.integers(4, 40)) if short else room
     text = source.sample(rng, max(4, characters), pages.made_up)
+    if pages.numbers and rng.random() < pages.numbers:
+        text = numbered(rng, text)
     text = mark_up(rng, text, headings=pages.headings, lists=0.0)
-    return draw(
+    page = draw(
         rng,
         text,
-        side,
-        side,
+        height,
+        width,
         sizes=sizes,
         fonts=faces(pages.families, pages.styles),
         leading=pages.leading,
         degrade=pages.degrade,
         breaks=pages.breaks,
     )
+    return framed(page, side)
+
+
+def shape_of(rng: np.random.Generator, side: int) -> tuple[int, int]:
+    """Height and width of an oblong page that fills a square one way, upright more often than not."""
+    short = 2 * round(side * rng.uniform(0.25, 0.48))
+    return (side, short) if rng.random() < 0.7 else (short, side)
+
+
+def framed(page: Drawn, side: int) -> Drawn:
+    """The page in the middle of a square, with grey beside it as the modes that pad have it."""
+    height, width = page.image.shape
+    if height == width == side:
+        return page
+    top, left = (side - height) // 2, (side - width) // 2
+    square = np.full((side, side), GREY[0], np.uint8)
+    square[top : top + height, left : left + width] = page.image
+    chars = page.chars.clip(0, [len(ALPHABET), width - 1, height - 1]) + [0, left, top]
+    lines = [(a, b, (x + left, y + top, r + left, d + top)) for a, b, (x, y, r, d) in page.lines]
+    return replace(page, image=square, chars=chars.astype(np.int32), lines=lines)
 
 
 def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int, step: int) -> Batch:

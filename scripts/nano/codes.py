@@ -107,8 +107,20 @@ class Codes(nn.Module):
     def name(self, tokens: Tensor, letters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss of telling each letter's character and start from its token, and the shares told right.
 
-        Tokens (pages, H, W, D).
+        Tokens (pages, H, W, D). Rare characters count for more: else digits are given up for small letters.
         """
+        what, start = self.read(tokens, letters)
+        loss = weighted(F.cross_entropy(what, letters[:, 4], reduction="none"), rarity(letters[:, 4]))
+        loss = loss + F.cross_entropy(start, letters[:, 5])
+        right = [
+            (score.argmax(-1) == letters[:, column]).float().mean()
+            for score, column in ((what, 4), (start, 5))
+        ]
+        return loss, right[0], right[1]
+
+    def read(self, tokens: Tensor, letters: Tensor) -> tuple[Tensor, Tensor]:
+        """What tokens (pages, H, W, D) say at the places of the letters (N, 7): scores of the characters
+        (N, ALPHABET) and of what they start (N, STARTS)."""
         tokens = tokens.flatten(1, 2).float() / SCALE
         stripes = torch.einsum("bcd,rhd->bcrh", tokens, self.stripe).float()
         first, share = beside(letters[:, 3], ROWS, CELL)
@@ -118,12 +130,7 @@ class Codes(nn.Module):
         )
         scores = self.what(F.linear(line, self.widen) * between(self.gate, letters[:, 2]))
         what, start = scores.split([len(ALPHABET), STARTS], dim=1)
-        loss = F.cross_entropy(what, letters[:, 4]) + F.cross_entropy(start, letters[:, 5])
-        right = [
-            (score.argmax(-1) == letters[:, column]).float().mean()
-            for score, column in ((what, 4), (start, 5))
-        ]
-        return loss, right[0], right[1]
+        return what, start
 
 
 class Glance(nn.Module):
@@ -149,7 +156,8 @@ class Glance(nn.Module):
         seen = seen * between(self.across, x % PATCH, PATCH) * between(self.down, y % PATCH, PATCH)
         scores = self.character(seen).float()
         right = (scores.argmax(-1) == letters[:, 4]).float().mean()
-        return F.cross_entropy(scores, letters[:, 4]), right
+        loss = F.cross_entropy(scores, letters[:, 4], reduction="none")
+        return weighted(loss, rarity(letters[:, 4])), right
 
 
 class Addends(nn.Module):
@@ -174,8 +182,33 @@ class Addends(nn.Module):
             place = letters[:, 3] // PATCH * SPLIT + letters[:, 2] // PATCH
             number = (place * pages + letters[:, 0]) * rows * columns + letters[:, 1]
             wanted = torch.zeros_like(said).flatten(0, 1).index_add(0, number, codes.write(letters))
-        wrong = F.mse_loss(said.flatten(0, 1), wanted) / wanted.var()
+            counts = rarest(letters[:, 4], number, len(wanted))
+        wrong = lacking(said.flatten(0, 1), wanted, counts)
         return wrong, said.sum(0).view(pages, rows, columns, -1)
+
+
+def rarity(what: Tensor) -> Tensor:
+    """What each of the characters (N,) counts: less by the root of how often it stands there."""
+    return torch.bincount(what, minlength=len(ALPHABET)).float().rsqrt()[what]
+
+
+def rarest(what: Tensor, place: Tensor, places: int) -> Tensor:
+    """What each of so many places counts: as the rarest of the characters (N,) that stand there, where the
+    mean of these is 1; half where little or nothing stands."""
+    counts = rarity(what)
+    least = counts.new_full((places,), 0.5)
+    return least.scatter_reduce(0, place, counts / counts.mean(), "amax")
+
+
+def weighted(values: Tensor, weights: Tensor) -> Tensor:
+    """The mean of values (N,), each as much as it counts."""
+    return (values * weights).sum() / weights.sum()
+
+
+def lacking(said: Tensor, wanted: Tensor, counts: Tensor) -> Tensor:
+    """Mean square of what rows (N, C) lack, in variances of what is wanted; each row as much as it counts."""
+    wrong, all_of_it = ((x - wanted).square().mean(1) for x in (said, wanted.mean(0)))
+    return weighted(wrong, counts) / weighted(all_of_it, counts)
 
 
 def beside(pixels: Tensor, places: int, side: int) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from batches import IGNORE, NONE, Batch
-from codes import PAIR, ROWS, Addends, Codes, Glance, blur, shares
+from codes import PAIR, ROWS, Addends, Codes, Glance, blur, lacking, rarest, shares
 from construction import FIRST, MATCHED, PLACES, SECOND, TRACKED, Construction
 from spelling import LATE, Spelling, pairs_of
 from text import ALPHABET
@@ -140,12 +140,15 @@ class Teacher(nn.Module):
         tokens, features = self.seen(batch)
         return self.sight_losses(batch, tokens, features)
 
-    def whole_losses(self, batch: Batch, coded: bool, generator: torch.Generator) -> Losses:
-        """The whole network on pixels; `coded` when its tokens are to stay sums of codes."""
+    def whole_losses(
+        self, batch: Batch, coded: bool, generator: torch.Generator, reads: bool = True
+    ) -> Losses:
+        """The whole network on pixels; `coded` when its tokens are to stay sums of codes; the encoder alone
+        where it does not read."""
         learning = next(self.model.encoder.projector.parameters()).requires_grad
         with torch.set_grad_enabled(learning):
             tokens, features = self.seen(batch)
-        losses = self.reading(batch, tokens, generator)
+        losses = self.reading(batch, tokens, generator) if reads else {}
         return losses | self.sight_losses(batch, tokens, features) if coded and learning else losses
 
     def sight_losses(self, batch: Batch, tokens: Tensor, features: Tensor) -> Losses:
@@ -156,10 +159,13 @@ class Teacher(nn.Module):
         return losses | self.patch_losses(batch, features) if trained else losses
 
     def distance(self, batch: Batch, tokens: Tensor) -> Tensor:
-        """Mean square of what the tokens lack, in variances of the codes."""
+        """Mean square of what the tokens lack, in variances of the codes; cells with rare characters count
+        for more."""
         with torch.no_grad():
             wanted = self.told(batch, batch.letters)
-        return F.mse_loss(tokens.float(), wanted) / wanted.var()
+            cell = batch.letters[:, 0] * tokens.shape[1] * tokens.shape[2] + batch.letters[:, 1]
+            counts = rarest(batch.letters[:, 4], cell, wanted[..., 0].numel())
+        return lacking(tokens.float().flatten(0, 2), wanted.flatten(0, 2), counts)
 
     def reading(self, batch: Batch, tokens: Tensor, generator: torch.Generator) -> Losses:
         """Next-token loss of the answers, and how well the helps are answered."""

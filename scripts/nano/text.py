@@ -230,6 +230,16 @@ def dress(rng: np.random.Generator, text: str) -> str:
     return text
 
 
+def numbered(rng: np.random.Generator, text: str) -> str:
+    """The text with numbers after some of its words: what stands there cannot be guessed."""
+    share = rng.uniform(0.02, 0.2)
+    blocks = [
+        " ".join(f"{word} {number(rng)}" if rng.random() < share else word for word in block.split(" "))
+        for block in text.split("\n\n")
+    ]
+    return "\n\n".join(blocks)
+
+
 def mark_up(rng: np.random.Generator, text: str, headings: float, lists: float) -> str:
     """The text, perhaps with a paragraph's first words as heading, perhaps with one paragraph as items."""
     heads, items = rng.random() < headings, rng.random() < lists

@@ -265,15 +265,17 @@ class Run:
             return self.teacher.sam_losses(batch)
         if self.options.stage == "encoder":
             return self.teacher.encoder_losses(batch)
-        return self.teacher.whole_losses(batch, self.coded, generator)
+        reads = self.step % self.options.read_every == 0
+        return self.teacher.whole_losses(batch, self.coded, generator, reads)
 
     def go(self) -> None:
         began = saved = time.monotonic()
         parent = os.getppid()
         name = f"metrics{self.rank or ''}.jsonl"
         with (self.folder / name).open("a") as log:
+            metrics: dict[str, float] = {}  # the last of each name: not all are measured in every step
             for batch in self.batches():
-                metrics = self.learn(batch)
+                metrics |= self.learn(batch)
                 self.step += 1
                 if self.options.processes > 1 and os.getppid() != parent:
                     raise SystemExit("the process that began this one has died")
@@ -385,6 +387,7 @@ def main() -> None:
     add("--bf16", action="store_true", help="matrix products in bf16 on a CPU too: fast where it has them")
     add("--frozen-sam", action="store_true", help="leave SAM's layers as they are, its neck excepted")
     add("--frozen-encoder", action="store_true", help="whole: the decoder alone learns")
+    add("--read-every", type=int, default=1, metavar="N", help="whole: the decoder learns in each Nth step")
     add("--start", type=Path, help="folder of a network to begin with: its encoder, or for `whole` all of it")
     add("--codes", type=Path, help="sam, encoder, decoder: codes.pt of the codes' run")
     add("--sam", type=Path, help="sam, encoder: a run whose SAM it begins with")
@@ -402,6 +405,8 @@ def main() -> None:
     if options.stage == "export":
         export(options)
         return
+    if options.read_every > 1 and options.start and not options.helps:
+        parser.error("--read-every needs --helps: without them the encoder has nothing to learn by itself")
     options.run.mkdir(parents=True, exist_ok=True)
     if options.processes == 1:
         train(0, options)

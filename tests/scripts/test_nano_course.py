@@ -181,6 +181,25 @@ def test_what_patches_say_adds_up_to_their_cells(taught: Any) -> None:
     torch.testing.assert_close((sums[1, 0, 0], sums[1, 1, 3]), (code[2], code[3]))
 
 
+def test_rare_characters_count_for_more() -> None:
+    what = torch.tensor([7, 7, 7, 7, 2])
+    assert codes.rarity(what).tolist() == pytest.approx([0.5, 0.5, 0.5, 0.5, 1.0])
+    assert codes.weighted(torch.tensor([1.0, 0.0]), torch.tensor([3.0, 1.0])) == 0.75
+    places = codes.rarest(what, torch.tensor([0, 0, 1, 3, 3]), 4)
+    assert places.tolist() == pytest.approx([0.5 / 0.6, 0.5 / 0.6, 0.5, 1 / 0.6])  # nothing stands at 2
+
+
+@pytest.mark.parametrize(("lost", "least"), [(4, 1.5), (0, 0.1)])
+def test_a_rare_character_lost_costs_more_than_a_common_one(taught: Any, lost: int, least: float) -> None:
+    """Of 40 letters in cells of their own, 39 alike, one is not in the tokens."""
+    spots = letters(*((0, cell, 30, 30, 9 if cell == 4 else 3, 0, 5) for cell in range(40)))
+    batch = batches.Batch(*[torch.zeros(1, 1, 512, 512)[0], *[torch.zeros(1, 1)] * 4, spots, 0])
+    tokens = taught.told(batch, torch.cat([spots[:lost], spots[lost + 1 :]]))
+    wrong = taught.distance(batch, tokens) / taught.distance(batch, taught.told(batch, spots[:0]))
+    mean = 1 / 40
+    assert wrong > least * mean and (wrong > mean) == (lost == 4)
+
+
 def test_spellings_settle_into_the_rows(taught: Any) -> None:
     decoder, spelling = taught.model.decoder, taught.spelling
     torch.nn.init.normal_(spelling.write, std=0.1)
@@ -367,6 +386,48 @@ def test_answers_keep_the_lines_of_the_page() -> None:
         page = draw.draw(5, words, 256, 256, sizes=(40, 40), headings=0, degrade=0.0, breaks=breaks)
         assert len(page.lines) > 2 and page.text.split() == words.split()[: len(page.text.split())]
         assert page.text.count("\n") == (len(page.lines) - 1 if breaks else 0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(256, 140), (140, 256)])
+def test_an_oblong_page_stands_between_grey_bars(height: int, width: int) -> None:
+    page = draw.draw(5, "one two three", height, width, sizes=(30, 30), headings=0, degrade=0.0)
+    whole = batches.framed(page, 256)
+    left, top = (256 - width) // 2, (256 - height) // 2
+    assert whole.image.shape == (256, 256) and whole.text == page.text
+    assert (whole.image[top : top + height, left : left + width] == page.image).all()
+    outside = np.ones((256, 256), bool)
+    outside[top : top + height, left : left + width] = False
+    assert (whole.image[outside] == 127).all()
+    assert (whole.chars == page.chars + [0, left, top]).all()
+    dark = [whole.image[y - 12 : y + 12, x - 8 : x + 8].min() for _, x, y in whole.chars]
+    assert max(dark) < 100
+    assert batches.framed(whole, 256) is whole
+
+
+def test_shapes_of_oblong_pages_fill_the_square_one_way() -> None:
+    shapes = [batches.shape_of(np.random.default_rng(seed), 1024) for seed in range(50)]
+    assert {max(shape) for shape in shapes} == {1024}
+    assert all(512 <= min(shape) < 1000 for shape in shapes)
+    assert 25 < sum(height > width for height, width in shapes) < 45
+
+
+def test_numbers_are_put_between_words() -> None:
+    text = importlib.import_module("text")
+    words = "\n\n".join([" ".join(["word"] * 60)] * 2)
+    changed = text.numbered(np.random.default_rng(3), words)
+    assert changed == text.numbered(np.random.default_rng(3), words) != words
+    assert changed.count("\n\n") == 1 and changed.count("word") == 120
+    assert sum(character.isdigit() for character in changed) > 5
+
+
+def test_steps_without_reading_leave_the_decoder(taught: Any) -> None:
+    batch = batch_of("The old harbour", 30, 256)
+    losses = taught.whole_losses(batch, True, torch.Generator().manual_seed(0), reads=False)
+    assert {"name", "code", "patch", "addends"} <= set(losses) and "text" not in losses
+    taught.zero_grad()
+    train.total(losses).backward()
+    assert taught.model.encoder.projector.layers.weight.grad.any()
+    assert all(p.grad is None for p in taught.model.decoder.parameters())
 
 
 def test_a_folder_without_the_corpus_is_one_clear_line(tmp_path: Path) -> None:
