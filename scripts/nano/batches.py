@@ -18,6 +18,7 @@ from draw import Drawn, Face, draw, installed_fonts
 from text import ALPHABET, TextSource, mark_up, numbered
 from torch import Tensor
 
+from foveate.document import GRID
 from foveate.pages.mode import CELL
 from foveate.pages.prompts import PROMPTS
 from foveate.pages.tokenizer import Tokenizer
@@ -53,6 +54,7 @@ class Pages:
     styles: tuple[str, ...] = ("regular", "bold")  # of these families
     longest: int = 640  # tokens of an answer
     breaks: bool = True  # the answer keeps the lines of the page
+    boxes: bool = False  # whether answers to the prompt with grounding have the boxes of their blocks
     framed: float = 0.0  # share of pages, of the sides that modes pad to, between grey bars
     tokens: int = 4096  # of text in a batch, about
     most: int = 32  # pages in a batch
@@ -110,22 +112,52 @@ def letters_of(page: Drawn, number: int) -> np.ndarray:
 Row = tuple[list[int], list[int], list[list[int]], list[tuple[int, int]]]
 
 
-def row_of(page: Drawn, tokenizer: Tokenizer, prompt: str) -> Row:
-    """Ids, labels, guides and spots of one page."""
+Spots = dict[int, tuple[int, int]]  # offset in an answer -> pixels across and down
+
+
+def answer_of(page: Drawn, boxes: bool) -> tuple[str, Spots, Spots]:
+    """What a reader should write: the text, where each of its characters stands, and for those of its markup
+    the corner that they tell of: coordinates are told by the place that the decoder has in mind."""
     side = page.image.shape[0]
-    columns = side // CELL
+    places = page.chars[:, 1:].clip(0, side - 1).tolist()
+    drawn = {int(offset): (x, y) for offset, (x, y) in zip(page.char_offsets, places, strict=True)}
+    if not boxes:
+        return page.text, drawn, {}
+    left, top, right, bottom = page.frame or (0, 0, side, side)
+    written, spots, corners = "", {}, {}
+    for start, end, (x0, y0, x1, y1) in page.blocks():
+        first, last = (x0, y0), (x1, y1)
+        grid = [
+            min(max(round((value - low) / (high - low) * GRID), 0), GRID)
+            for (x, y) in (first, last)
+            for value, low, high in ((x, left, right), (y, top, bottom))
+        ]
+        kind = "title" if page.text.startswith("# ", start) else "text"
+        opening = f"<|ref|>{kind}<|/ref|><|det|>[[{grid[0]}, {grid[1]}"
+        markup = f"{opening}, {grid[2]}, {grid[3]}]]<|/det|>\n"
+        for offset in range(len(markup)):
+            x, y = first if offset < len(opening) else last
+            corners[len(written) + offset] = (min(max(x, 0), side - 1), min(max(y, 0), side - 1))
+        written += markup
+        spots |= {
+            len(written) + offset - start: drawn[offset] for offset in range(start, end) if offset in drawn
+        }
+        written += page.text[start:end] + "\n\n"
+    return written.rstrip("\n"), spots, corners
+
+
+def row_of(page: Drawn, tokenizer: Tokenizer, prompt: str, boxes: bool = False) -> Row:
+    """Ids, labels, guides and spots of one page."""
+    columns = page.image.shape[0] // CELL
     start = tokenizer.encode_prompt(PROMPTS[prompt], columns * (columns + 1) + 1)
-    encoded = tokenizer._inner.encode(page.text, add_special_tokens=False)
-    spot = {
-        int(offset): (int(x), int(y))
-        for offset, (_, x, y) in zip(page.char_offsets, page.chars.clip(0, side - 1), strict=True)
-    }
+    text, spot, corners = answer_of(page, boxes)
+    encoded = tokenizer._inner.encode(text, add_special_tokens=False)
     cells, spots = [], []
     for first, last in encoded.offsets:
         drawn = [spot[i] for i in range(first, last) if i in spot]
         found = dict.fromkeys(1 + y // CELL * (columns + 1) + x // CELL for x, y in drawn)
         cells.append(list(found)[:CELLS_PER_TOKEN])
-        spots.append(drawn[0] if drawn else (-1, -1))
+        spots.append(drawn[0] if drawn else corners.get(first, (-1, -1)))
     silent = len(start) - 1
     return (
         [*start, *encoded.ids],
@@ -196,7 +228,8 @@ def framed(page: Drawn, side: int) -> Drawn:
     square[top : top + height, left : left + width] = page.image
     chars = page.chars.clip(0, [len(ALPHABET), width - 1, height - 1]) + [0, left, top]
     lines = [(a, b, (x + left, y + top, r + left, d + top)) for a, b, (x, y, r, d) in page.lines]
-    return replace(page, image=square, chars=chars.astype(np.int32), lines=lines)
+    frame = (left, top, left + width, top + height)
+    return replace(page, image=square, chars=chars.astype(np.int32), lines=lines, frame=frame)
 
 
 def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int, step: int) -> Batch:
@@ -213,7 +246,8 @@ def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int
     most = min(pages.most, max(1, pages.patches * PATCH**2 // side**2))
     while tokens < pages.tokens and len(drawn) < most:
         page = draw_page(rng, source, pages, side, sizes, short)
-        row = row_of(page, tokenizer, "markdown" if rng.random() < 0.5 else "text")
+        prompt = "markdown" if rng.random() < 0.5 else "text"
+        row = row_of(page, tokenizer, prompt, pages.boxes and prompt == "markdown")
         count = sum(label != IGNORE for label in row[1])
         if count <= pages.longest and len(page.chars):
             drawn.append(page)

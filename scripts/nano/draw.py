@@ -76,6 +76,19 @@ class Drawn:
     lines: list[tuple[int, int, Box]]  # start and end in `text`, box around the ink
     font: str
     size: float  # of the body text, pixels
+    frame: Box | None = None  # the page in the image, where there is something beside it
+
+    def blocks(self) -> list[tuple[int, int, Box]]:
+        """Start and end in `text`, and box around the ink, of what empty lines part."""
+        found: list[tuple[int, int, Box]] = []
+        for start, end, box in self.lines:
+            if found and "\n\n" not in self.text[found[-1][1] : start]:
+                first, _, (left, top, right, bottom) = found[-1]
+                around = (min(left, box[0]), min(top, box[1]), max(right, box[2]), max(bottom, box[3]))
+                found[-1] = (first, end, around)
+            else:
+                found.append((start, end, box))
+        return found
 
 
 # Fonts

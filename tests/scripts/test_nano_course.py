@@ -12,6 +12,7 @@ from torch import Tensor
 
 from foveate.model.attention import rotary_table
 from foveate.model.ocr import OCR
+from foveate.pages.markup import parse
 from foveate.pages.tokenizer import Tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -402,6 +403,48 @@ def test_an_oblong_page_stands_between_grey_bars(height: int, width: int) -> Non
     dark = [whole.image[y - 12 : y + 12, x - 8 : x + 8].min() for _, x, y in whole.chars]
     assert max(dark) < 100
     assert batches.framed(whole, 256) is whole
+
+
+@pytest.mark.parametrize("frame", [None, (40, 0, 472, 512)])
+def test_answers_with_boxes_are_what_the_reader_parses(frame: Any) -> None:
+    """Boxes of the blocks on the grid of the page, which may stand between bars; nothing else is changed."""
+    width = 512 if frame is None else frame[2] - frame[0]
+    words = "# The Harbour\n\nThe old man lay quiet and no boat came in.\n\nIt was 1887."
+    page = batches.framed(
+        draw.draw(3, words, 512, width, sizes=(30, 30), headings=0, degrade=0.0, breaks=True), 512
+    )
+    assert page.frame == frame
+    answer, spots, corners = batches.answer_of(page, boxes=True)
+    blocks = parse(answer, width, 512)
+    assert [block.kind for block in blocks] == ["title", "text", "text"]
+    assert [" ".join(block.text.split()) for block in blocks] == words.split("\n\n")
+    ink = page.image < 100
+    for block in blocks:
+        box = block.box
+        left, right = (round(x) + (frame or (0,))[0] for x in (box.x0, box.x1))
+        top, bottom = round(box.y0), round(box.y1)
+        assert ink[top : bottom + 1, left : right + 1].any(1).mean() > 0.6
+        ink[top : bottom + 1, left : right + 1] = False
+    assert not ink.any(), "ink outside the boxes"
+    glyphs = [draw.ALPHABET[number] for number in page.chars[:, 0]]
+    assert [answer[offset] for offset in spots] == glyphs
+    assert sorted([*spots, *corners]) == sorted(set(spots) | set(corners))
+    assert {answer[offset] for offset in corners} > set("<|det>[],")
+
+
+def test_the_prompt_with_grounding_alone_is_answered_with_boxes() -> None:
+    page = draw.draw(3, "The old man lay quiet.", 256, 256, sizes=(30, 30), headings=0, degrade=0.0)
+    tokenizer = Tokenizer.load(batches.ASSETS)
+    ids, labels, cells, spots = batches.row_of(page, tokenizer, "markdown", boxes=True)
+    assert len(ids) == len(labels) == len(cells) == len(spots)
+    answer = tokenizer.decode([label for label in labels if label >= 0])
+    assert answer.startswith("<|ref|>text<|/ref|><|det|>[[")
+    corner = spots[labels.index(tokenizer.encode("<|ref|>")[0])]
+    first = spots[next(place for place, found in enumerate(cells) if found)]
+    assert (
+        0 <= first[0] - corner[0] < 30 and 0 <= first[1] - corner[1] < 30
+    )  # left top, then its first letter
+    assert tokenizer.decode([i for i in batches.row_of(page, tokenizer, "text")[1] if i >= 0])[:3] == "The"
 
 
 def test_shapes_of_oblong_pages_fill_the_square_one_way() -> None:
