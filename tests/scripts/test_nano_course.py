@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from foveate.document import Block, Box, Page
 from foveate.model.attention import rotary_table
 from foveate.model.ocr import OCR
 from foveate.pages.markup import parse
@@ -445,6 +447,16 @@ def test_the_prompt_with_grounding_alone_is_answered_with_boxes() -> None:
         0 <= first[0] - corner[0] < 30 and 0 <= first[1] - corner[1] < 30
     )  # left top, then its first letter
     assert tokenizer.decode([i for i in batches.row_of(page, tokenizer, "text")[1] if i >= 0])[:3] == "The"
+
+
+def test_boxes_are_right_as_far_as_they_overlap() -> None:
+    measure = importlib.import_module("measure")
+    page = draw.draw(3, "One.\n\nTwo.", 256, 256, sizes=(30, 30), headings=0, degrade=0.0)
+    whole = [Block("text", "One.", (Box(*box),)) for _, _, box in page.blocks()]
+    half = [replace(b, boxes=(replace(b.box, x1=(b.box.x0 + b.box.x1) / 2),)) for b in whole]
+    for blocks, right in ((whole, 1.0), (whole[::-1], 1.0), (half, 0.5), (whole[1:], 0.5), ([], 0.0)):
+        read = Page(1, 256, 256, tuple(blocks), "")
+        assert measure.boxes_right(read, page) == pytest.approx(right, abs=0.01)
 
 
 def test_shapes_of_oblong_pages_fill_the_square_one_way() -> None:
