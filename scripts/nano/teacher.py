@@ -155,6 +155,9 @@ class Teacher(nn.Module):
         """How well tokens and the features of patches that they are made of say the characters."""
         losses = self.understood(tokens, batch)
         losses["code"] = self.distance(batch, tokens)
+        if self.codes.character.requires_grad:
+            told = self.code_losses(batch, torch.Generator(tokens.device).manual_seed(batch.step))
+            losses |= {f"told_{name}": loss for name, loss in told.items()}
         trained = self.glance.project.weight.requires_grad
         return losses | self.patch_losses(batch, features) if trained else losses
 

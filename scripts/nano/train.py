@@ -66,6 +66,8 @@ WEIGHTS = {
     "sum_name": 0.5,
     "sum_search": 0.3,
     "code": 1.0,
+    "told_name": 1.5,
+    "told_search": 1.0,
     "text": 1.0,
 }
 CHECKPOINT = "last.pt"
@@ -79,7 +81,9 @@ def new_teacher(seed: int) -> Teacher:
     return Teacher(model, tokenizer)
 
 
-def trained_parts(stage: str, frozen_sam: bool = False, frozen_encoder: bool = False) -> list[str]:
+def trained_parts(
+    stage: str, frozen_sam: bool = False, frozen_encoder: bool = False, moving_codes: bool = False
+) -> list[str]:
     """Prefixes of the parameters that a stage trains."""
     if stage == "codes":
         return ["codes."]
@@ -91,6 +95,8 @@ def trained_parts(stage: str, frozen_sam: bool = False, frozen_encoder: bool = F
         return ["model.encoder.sam.", "glance.", "addends."]
     sight = ["model.encoder.clip.", "model.encoder.projector.", "model.encoder.compressor."]
     sight += ["model.encoder.sam.neck."] if frozen_sam else ["model.encoder.sam.", "glance.", "addends."]
+    if moving_codes:
+        sight.append("codes.")
     return sight if stage == "encoder" else sight + reading
 
 
@@ -104,7 +110,13 @@ TABLES = (
     "gate.weight",
     "spelling",
 )
-PACES = {"lm_head": 0.15, "spelling.write": 0.15, "embed_tokens": 0.3, "mlp.gate": 5.0}  # times the rate
+PACES = {
+    "codes.": 4.0,
+    "lm_head": 0.15,
+    "spelling.write": 0.15,
+    "embed_tokens": 0.3,
+    "mlp.gate": 5.0,
+}  # times the rate
 
 
 def optimizers(
@@ -119,7 +131,8 @@ def optimizers(
         if not chosen:
             continue
         if parameter.ndim < 2 or any(part in name for part in TABLES):
-            scale = next((scale for part, scale in PACES.items() if part in name), 1.0)
+            paces = PACES if prefixes != ["codes."] else {}
+            scale = next((scale for part, scale in paces.items() if part in name), 1.0)
             others.setdefault(scale, []).append(parameter)
         else:
             inside.append(parameter)
@@ -207,6 +220,11 @@ def begin(teacher: Teacher, options: argparse.Namespace) -> None:
         )
 
 
+def shape_of(optimizer: dict[str, Any]) -> list[int]:
+    """How many parameters each group of an optimizer's state has."""
+    return [len(group["params"]) for group in optimizer["param_groups"]]
+
+
 class Run:
     """One stage on its way: the network, its optimisers, its artist and its log."""
 
@@ -217,7 +235,9 @@ class Run:
         self.teacher = new_teacher(options.seed)
         self.step = 0
         self.coded = bool(options.helps) or not options.start
-        prefixes = trained_parts(options.stage, options.frozen_sam, options.frozen_encoder)
+        prefixes = trained_parts(
+            options.stage, options.frozen_sam, options.frozen_encoder, options.moving_codes
+        )
         last = self.folder / CHECKPOINT
         state = load(last) if last.exists() else None
         if state is None:
@@ -229,7 +249,9 @@ class Run:
             self.step = state["step"]
         self.teacher.to(self.device)
         self.optimizers = optimizers(self.teacher, prefixes, options.rate, options.faster)
-        if state is not None and len(state["optimizers"]) == len(self.optimizers):
+        if state is not None and [shape_of(optimizer.state_dict()) for optimizer in self.optimizers] == [
+            shape_of(values) for values in state["optimizers"]
+        ]:  # else other parts learn now: their means begin anew
             for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
                 scales = [group["scale"] for group in optimizer.param_groups]
                 optimizer.load_state_dict(values)
@@ -385,6 +407,7 @@ def main() -> None:
     add("--save-every", type=float, default=300, help="seconds between checkpoints")
     add("--set", type=setting, action="append", default=[], metavar="FIELD=JSON", help="change the pages")
     add("--bf16", action="store_true", help="matrix products in bf16 on a CPU too: fast where it has them")
+    add("--moving-codes", action="store_true", help="the codes learn on too, and the others go after them")
     add("--frozen-sam", action="store_true", help="leave SAM's layers as they are, its neck excepted")
     add("--frozen-encoder", action="store_true", help="whole: the decoder alone learns")
     add("--read-every", type=int, default=1, metavar="N", help="whole: the decoder learns in each Nth step")

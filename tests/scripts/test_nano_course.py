@@ -485,6 +485,38 @@ def test_steps_without_reading_leave_the_decoder(taught: Any) -> None:
     assert all(p.grad is None for p in taught.model.decoder.parameters())
 
 
+def test_moving_codes_learn_where_they_are_to() -> None:
+    """The codes and what tells of them are among the parameters then, and have losses of their own."""
+    new = new_teacher()
+    batch = batch_of("The old harbour", 30, 256)
+    for moving in (False, True):
+        train.optimizers(new, train.trained_parts("whole", moving_codes=moving), 1e-3)
+        losses = new.whole_losses(batch, True, torch.Generator().manual_seed(0), reads=False)
+        assert ("told_name" in losses) == moving
+        new.zero_grad()
+        train.total(losses).backward()
+        assert (new.codes.character.grad is not None) == moving
+
+
+def test_the_codes_alone_learn_at_the_rate_asked_for(taught: Any) -> None:
+    alone, beside = (
+        train.optimizers(taught, parts, 1e-3)[-1].param_groups
+        for parts in (["codes."], train.trained_parts("whole", moving_codes=True))
+    )
+    assert {group["scale"] for group in alone} == {1.0}
+    moved = [group["scale"] for group in beside for p in group["params"] if p is taught.codes.character]
+    assert moved == [train.PACES["codes."]] != [1.0]
+
+
+def test_optimisers_of_other_parts_are_told_apart(taught: Any) -> None:
+    first, again, other = (
+        train.optimizers(taught, train.trained_parts("whole", frozen_sam=frozen), 1e-3)
+        for frozen in (False, False, True)
+    )
+    shapes = [[train.shape_of(one.state_dict()) for one in some] for some in (first, again, other)]
+    assert shapes[0] == shapes[1] != shapes[2]
+
+
 def test_a_folder_without_the_corpus_is_one_clear_line(tmp_path: Path) -> None:
     text = importlib.import_module("text")
     with pytest.raises(SystemExit, match=r"has no en\.txt\.xz and no .*: give its folder by --corpus"):
