@@ -42,6 +42,7 @@ class Pages:
 
     sides: tuple[int, ...] = (512, 640)  # one of them for each batch
     type_sizes: tuple[float, float] = (15, 32)  # em heights, from and to; see `sizes_on`
+    padded_sizes: tuple[float, float] | None = None  # those on the sides that modes pad to, if others
     leading: tuple[float, float] = (1.1, 1.6)  # line height in type sizes
     made_up: float = 0.2  # share of text that means nothing
     numbers: float = 0.0  # share of pages with numbers among the words
@@ -62,12 +63,13 @@ class Pages:
     alike: int = 1  # batches in a row of the same side and type: processes that train together wait less
 
     def sizes_on(self, side: int) -> tuple[float, float]:
-        """`type_sizes` on pages of this side; scaled up together where a full page of the smallest would
+        """The type on pages of this side; scaled up together where a full page of the smallest would
         seldom do with `longest` tokens."""
+        smallest, largest = self.padded_sizes if self.padded_sizes and side >= PADDED else self.type_sizes
         height = sum(self.leading) / 2
         least = side / math.sqrt(CHARACTER * height * CHARACTERS * self.longest)
-        scale = max(1.0, least / self.type_sizes[0])
-        return self.type_sizes[0] * scale, self.type_sizes[1] * scale
+        scale = max(1.0, least / smallest)
+        return smallest * scale, largest * scale
 
 
 @dataclass

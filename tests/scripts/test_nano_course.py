@@ -71,6 +71,8 @@ def test_type_is_as_small_as_asked_for_where_its_answers_fit() -> None:
     assert largest / smallest == pytest.approx(1.5)  # a range stays what it was, drawn larger
     assert smallest == pytest.approx(28.5, abs=0.1)
     assert batches.Pages(type_sizes=(40, 60), longest=640).sizes_on(1024) == (40, 60)
+    padded = batches.Pages(type_sizes=(20, 30), padded_sizes=(30, 66))
+    assert [padded.sizes_on(side) for side in (640, 1024)] == [(20, 30), (30, 66)]
 
 
 def test_muon_steps_are_as_large_as_adamws() -> None:
