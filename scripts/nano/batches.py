@@ -55,6 +55,7 @@ class Pages:
     styles: tuple[str, ...] = ("regular", "bold")  # of these families
     longest: int = 640  # tokens of an answer
     breaks: bool = True  # the answer keeps the lines of the page
+    markdown: float = 0.5  # share of pages with the prompt for Markdown, which has grounding
     boxes: bool = False  # whether answers to the prompt with grounding have the boxes of their blocks
     framed: float = 0.0  # share of pages, of the sides that modes pad to, between grey bars
     tokens: int = 4096  # of text in a batch, about
@@ -248,7 +249,7 @@ def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int
     most = min(pages.most, max(1, pages.patches * PATCH**2 // side**2))
     while tokens < pages.tokens and len(drawn) < most:
         page = draw_page(rng, source, pages, side, sizes, short)
-        prompt = "markdown" if rng.random() < 0.5 else "text"
+        prompt = "markdown" if rng.random() < pages.markdown else "text"
         row = row_of(page, tokenizer, prompt, pages.boxes and prompt == "markdown")
         count = sum(label != IGNORE for label in row[1])
         if count <= pages.longest and len(page.chars):

@@ -46,10 +46,10 @@ def teacher_of(run: Path | None, model: Path, helps: Path) -> Teacher:
 def batches_of(
     source: TextSource, tokenizer: Tokenizer, side: int, sizes: tuple[int, int], count: int
 ) -> list[Batch]:
-    """Prose of this type on pages of this side, always the same."""
+    """Prose of this type on pages of this side, always the same, to be read without boxes."""
     pages = Pages(
         sides=(side,), type_sizes=sizes, families=FAMILIES, degrade=0.15, made_up=0.05, short=0.0,
-        longest=900, tokens=1200, patches=6144,
+        longest=900, tokens=1200, patches=6144, markdown=0.0,
     )  # fmt: skip
     return [make_batch(source, tokenizer, pages, 99, step) for step in range(count)]
 
