@@ -18,7 +18,8 @@ from draw import Drawn, Face, draw, installed_fonts
 from text import ALPHABET, TextSource, mark_up, numbered
 from torch import Tensor
 
-from foveate.document import GRID
+from foveate.data.documents.answers import reference
+from foveate.document import Box
 from foveate.pages.mode import CELL
 from foveate.pages.prompts import PROMPTS
 from foveate.pages.tokenizer import Tokenizer
@@ -113,8 +114,6 @@ def letters_of(page: Drawn, number: int) -> np.ndarray:
 
 
 Row = tuple[list[int], list[int], list[list[int]], list[tuple[int, int]]]
-
-
 Spots = dict[int, tuple[int, int]]  # offset in an answer -> pixels across and down
 
 
@@ -129,17 +128,12 @@ def answer_of(page: Drawn, boxes: bool) -> tuple[str, Spots, Spots]:
     left, top, right, bottom = page.frame or (0, 0, side, side)
     written, spots, corners = "", {}, {}
     for start, end, (x0, y0, x1, y1) in page.blocks():
-        first, last = (x0, y0), (x1, y1)
-        grid = [
-            min(max(round((value - low) / (high - low) * GRID), 0), GRID)
-            for (x, y) in (first, last)
-            for value, low, high in ((x, left, right), (y, top, bottom))
-        ]
         kind = "title" if page.text.startswith("# ", start) else "text"
-        opening = f"<|ref|>{kind}<|/ref|><|det|>[[{grid[0]}, {grid[1]}"
-        markup = f"{opening}, {grid[2]}, {grid[3]}]]<|/det|>\n"
+        box = Box(x0 - left, y0 - top, x1 - left, y1 - top)
+        markup = reference(kind, box, right - left, bottom - top) + "\n"
+        second = markup.index(", ", markup.index(", ") + 1)  # where the lower right corner begins
         for offset in range(len(markup)):
-            x, y = first if offset < len(opening) else last
+            x, y = (x0, y0) if offset < second else (x1, y1)
             corners[len(written) + offset] = (min(max(x, 0), side - 1), min(max(y, 0), side - 1))
         written += markup
         spots |= {
@@ -194,7 +188,7 @@ def draw_page(
     """A page as full as its type allows, or with a few words."""
     height = width = side
     if side >= PADDED and pages.framed and rng.random() < pages.framed:
-        height, width = shape_of(rng, side)
+        height, width = oblong(rng, side)
     room = int(height * width / (CHARACTER * pages.leading[0] * sizes[0] ** 2)) + 20
     characters = int(rng.integers(4, 40)) if short else room
     text = source.sample(rng, max(4, characters), pages.made_up)
@@ -215,7 +209,7 @@ def draw_page(
     return framed(page, side)
 
 
-def shape_of(rng: np.random.Generator, side: int) -> tuple[int, int]:
+def oblong(rng: np.random.Generator, side: int) -> tuple[int, int]:
     """Height and width of an oblong page that fills a square one way, upright more often than not."""
     short = 2 * round(side * rng.uniform(0.25, 0.48))
     return (side, short) if rng.random() < 0.7 else (short, side)

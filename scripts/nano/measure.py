@@ -103,13 +103,15 @@ def main() -> None:
                 "under": float((rates < 0.03).mean()),
                 "confidence": sure,
                 "speed": length * len(pages) / seconds,
-                "boxes": float(np.mean([boxes_right(*pair) for pair in zip(readings, pages, strict=True)])),
             }
+            if options.prompt == "markdown":
+                fits = [boxes_right(*pair) for pair in zip(readings, pages, strict=True)]
+                row["boxes"] = float(np.mean(fits))
             rows.append(row)
             print(
                 f"{side:4d}  {sizes[0]:3d}-{sizes[1]:<3d}  {len(pages):5d}  {length:10.0f}  "
                 f"{row['mean']:8.2%}  {row['median']:10.2%}  {row['under']:14.0%}  {sure:10.3f}  "
-                f"{row['speed']:7.0f}  {row['boxes']:5.3f}",
+                f"{row['speed']:7.0f}  " + (f"{row['boxes']:5.3f}" if "boxes" in row else "    -"),
                 flush=True,
             )
             for text, page in list(zip(texts, pages, strict=True))[: options.show]:

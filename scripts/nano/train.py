@@ -110,13 +110,13 @@ TABLES = (
     "gate.weight",
     "spelling",
 )
-PACES = {
+PACES = {  # times the rate
     "codes.": 4.0,
     "lm_head": 0.15,
     "spelling.write": 0.15,
     "embed_tokens": 0.3,
     "mlp.gate": 5.0,
-}  # times the rate
+}
 
 
 def optimizers(
@@ -220,7 +220,7 @@ def begin(teacher: Teacher, options: argparse.Namespace) -> None:
         )
 
 
-def shape_of(optimizer: dict[str, Any]) -> list[int]:
+def group_sizes(optimizer: dict[str, Any]) -> list[int]:
     """How many parameters each group of an optimizer's state has."""
     return [len(group["params"]) for group in optimizer["param_groups"]]
 
@@ -249,8 +249,8 @@ class Run:
             self.step = state["step"]
         self.teacher.to(self.device)
         self.optimizers = optimizers(self.teacher, prefixes, options.rate, options.faster)
-        if state is not None and [shape_of(optimizer.state_dict()) for optimizer in self.optimizers] == [
-            shape_of(values) for values in state["optimizers"]
+        if state is not None and [group_sizes(optimizer.state_dict()) for optimizer in self.optimizers] == [
+            group_sizes(values) for values in state["optimizers"]
         ]:  # else other parts learn now: their means begin anew
             for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
                 scales = [group["scale"] for group in optimizer.param_groups]
@@ -430,6 +430,8 @@ def main() -> None:
         return
     if options.read_every > 1 and options.start and not options.helps:
         parser.error("--read-every needs --helps: without them the encoder has nothing to learn by itself")
+    if options.read_every > 1 and options.frozen_encoder:
+        parser.error("--read-every and --frozen-encoder leave steps without anything to learn: choose one")
     options.run.mkdir(parents=True, exist_ok=True)
     if options.processes == 1:
         train(0, options)

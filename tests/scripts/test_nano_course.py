@@ -462,7 +462,7 @@ def test_boxes_are_right_as_far_as_they_overlap() -> None:
 
 
 def test_shapes_of_oblong_pages_fill_the_square_one_way() -> None:
-    shapes = [batches.shape_of(np.random.default_rng(seed), 1024) for seed in range(50)]
+    shapes = [batches.oblong(np.random.default_rng(seed), 1024) for seed in range(50)]
     assert {max(shape) for shape in shapes} == {1024}
     assert all(512 <= min(shape) < 1000 for shape in shapes)
     assert 25 < sum(height > width for height, width in shapes) < 45
@@ -510,12 +510,26 @@ def test_the_codes_alone_learn_at_the_rate_asked_for(taught: Any) -> None:
     assert moved == [train.PACES["codes."]] != [1.0]
 
 
+@pytest.mark.parametrize(
+    ("more", "said"), [(["--start", "x"], "needs --helps"), (["--frozen-encoder"], "choose one")]
+)
+def test_steps_that_would_learn_nothing_are_refused(
+    more: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    command = ["train.py", "whole", "--run", str(tmp_path / "run"), "--read-every", "2", *more]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as stopped:
+        train.main()
+    assert stopped.value.code == 2 and said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_optimisers_of_other_parts_are_told_apart(taught: Any) -> None:
     first, again, other = (
         train.optimizers(taught, train.trained_parts("whole", frozen_sam=frozen), 1e-3)
         for frozen in (False, False, True)
     )
-    shapes = [[train.shape_of(one.state_dict()) for one in some] for some in (first, again, other)]
+    shapes = [[train.group_sizes(one.state_dict()) for one in some] for some in (first, again, other)]
     assert shapes[0] == shapes[1] != shapes[2]
 
 
