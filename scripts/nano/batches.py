@@ -46,6 +46,7 @@ class Pages:
     padded_sizes: tuple[float, float] | None = None  # those on the sides that modes pad to, if others
     leading: tuple[float, float] = (1.1, 1.6)  # line height in type sizes
     made_up: float = 0.2  # share of text that means nothing
+    partly: float = 0.0  # share of pages with text on a part of their height alone
     numbers: float = 0.0  # share of pages with numbers among the words
     short: float = 0.2  # share of pages with a few words alone
     headings: float = 0.25
@@ -84,11 +85,25 @@ class Batch:
     # (N, 7) page, cell, pixels across and down in it, number in ALPHABET, what it starts, number before it
     letters: Tensor
     step: int
+    tokens: Tensor | None = None  # (B, H, W, D) the encoder's, where it has seen the pages before
+    read: Tensor | None = None  # (B, T) the tokens that the network chose when it last read the pages
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
         moved = {field.name: getattr(self, field.name) for field in fields(self)}
         return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()})
+
+    def misread(self, lengths: Tensor, share: float, generator: torch.Generator) -> Tensor:
+        """The ids (B, T) with some of the wrong tokens that were chosen when the batch was last read, where
+        these have as many characters as the right ones: what is asked for next stays true."""
+        if self.read is None:
+            return self.ids
+        wrong = (self.labels != IGNORE) & (self.read != self.labels)
+        wrong &= lengths[self.read] == lengths[self.labels.clamp(min=0)]
+        wrong &= torch.rand(wrong.shape, generator=generator, device=wrong.device) < share
+        return torch.cat(
+            [self.ids[:, :1], torch.where(wrong, self.read, self.ids.roll(-1, 1))[:, :-1]], dim=1
+        )
 
 
 def starts(text: str, offset: int) -> int:
@@ -118,13 +133,16 @@ Spots = dict[int, tuple[int, int]]  # offset in an answer -> pixels across and d
 
 
 def answer_of(page: Drawn, boxes: bool) -> tuple[str, Spots, Spots]:
-    """What a reader should write: the text, where each of its characters stands, and for those of its markup
-    the corner that they tell of: coordinates are told by the place that the decoder has in mind."""
+    """What a reader should write: the text, where each of its characters stands, and where what is not drawn
+    has its place: breaks behind their lines, the end below the last, a heading's mark at its first character,
+    and each character of a box's markup at the corner that it tells of: coordinates are told by the place
+    that the decoder has in mind."""
     side = page.image.shape[0]
     places = page.chars[:, 1:].clip(0, side - 1).tolist()
     drawn = {int(offset): (x, y) for offset, (x, y) in zip(page.char_offsets, places, strict=True)}
+    breaks = breaks_of(page, drawn)
     if not boxes:
-        return page.text, drawn, {}
+        return page.text, drawn, breaks
     left, top, right, bottom = page.frame or (0, 0, side, side)
     written, spots, corners = "", {}, {}
     for start, end, (x0, y0, x1, y1) in page.blocks():
@@ -136,11 +154,27 @@ def answer_of(page: Drawn, boxes: bool) -> tuple[str, Spots, Spots]:
             x, y = (x0, y0) if offset < second else (x1, y1)
             corners[len(written) + offset] = (min(max(x, 0), side - 1), min(max(y, 0), side - 1))
         written += markup
-        spots |= {
-            len(written) + offset - start: drawn[offset] for offset in range(start, end) if offset in drawn
-        }
+        moved = len(written) - start
+        spots |= {moved + offset: drawn[offset] for offset in range(start, end) if offset in drawn}
+        corners |= {moved + offset: breaks[offset] for offset in range(start, end + 1) if offset in breaks}
         written += page.text[start:end] + "\n\n"
     return written.rstrip("\n"), spots, corners
+
+
+def breaks_of(page: Drawn, drawn: Spots) -> Spots:
+    """Where each line's break stands, behind its last character, and below the last line the text's end."""
+    side = page.image.shape[0]
+    found: Spots = {}
+    above = None
+    for start, end, (left, top, right, bottom) in page.lines:
+        offsets = [offset for offset in range(start, end) if offset in drawn]
+        found |= {offset: drawn[offsets[0]] for offset in range(start, offsets[0])}  # a heading's mark
+        y = drawn[offsets[-1]][1]
+        found[end] = (min(right + (bottom - top) // 4, side - 1), y)
+        down = max(bottom - top, y - above if above is not None else 3 * (bottom - top) // 2)
+        found[len(page.text)] = (min(max(left, 0), side - 1), min(y + down, side - 1))
+        above = y
+    return found
 
 
 def row_of(page: Drawn, tokenizer: Tokenizer, prompt: str, boxes: bool = False) -> Row:
@@ -160,7 +194,7 @@ def row_of(page: Drawn, tokenizer: Tokenizer, prompt: str, boxes: bool = False) 
         [*start, *encoded.ids],
         [IGNORE] * silent + encoded.ids + [tokenizer.eos],
         [[] for _ in range(silent)] + cells + [[]],
-        [(-1, -1)] * silent + spots + [(-1, -1)],
+        [(-1, -1)] * silent + spots + [corners.get(len(text), (-1, -1))],
     )
 
 
@@ -203,6 +237,7 @@ def draw_page(
         sizes=sizes,
         fonts=faces(pages.families, pages.styles),
         leading=pages.leading,
+        fill=(0.1, 1.0) if pages.partly and rng.random() < pages.partly else (1.0, 1.0),
         degrade=pages.degrade,
         breaks=pages.breaks,
     )

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from batches import IGNORE, NONE, Batch
-from codes import PAIR, ROWS, Addends, Codes, Glance, blur, lacking, rarest, shares
+from codes import PAIR, ROWS, Addends, Codes, Glance, blur, lacking, rarest, shares, weighted
 from construction import FIRST, MATCHED, PLACES, SECOND, TRACKED, Construction
 from spelling import LATE, Spelling, pairs_of
 from text import ALPHABET
@@ -35,6 +35,8 @@ from foveate.pages.tokenizer import Tokenizer
 
 Losses = dict[str, Tensor]
 GUIDED = 3  # one in so many pages of a batch shows heads where to look: it costs as much as attention
+MISREAD = 0.5  # share of its mistakes that it reads on from, in a batch that it has read before
+TURN = 5.0  # times as much counts the first token of a line, and the end
 SPELT = 4  # characters of a token that are asked for
 
 
@@ -56,6 +58,8 @@ class Teacher(nn.Module):
         self.register_buffer(
             "first_characters", first_characters(tokenizer, config.decoder.vocab_size), persistent=False
         )
+        texts = [tokenizer.decode([token]) for token in range(config.decoder.vocab_size)]
+        self.register_buffer("lengths", torch.tensor([len(text) for text in texts]), persistent=False)
         self.register_buffer("pairs_in", pairs_in(tokenizer, config.decoder.vocab_size), persistent=False)
         self.place = nn.Parameter(torch.linalg.qr(torch.randn(width, 4 * PLACES))[0].T, requires_grad=False)
         self.share_told = 0.0
@@ -145,6 +149,8 @@ class Teacher(nn.Module):
     ) -> Losses:
         """The whole network on pixels; `coded` when its tokens are to stay sums of codes; the encoder alone
         where it does not read."""
+        if batch.tokens is not None:
+            return self.reading(batch, batch.tokens, generator)
         learning = next(self.model.encoder.projector.parameters()).requires_grad
         with torch.set_grad_enabled(learning):
             tokens, features = self.seen(batch)
@@ -176,18 +182,26 @@ class Teacher(nn.Module):
         told = torch.rand(b, generator=generator, device=tokens.device) < self.share_told
         with self.watching(batch.spots, told) as caught:
             pages = [self.model.encoder.arrange(page, None, (1, 1)) for page in tokens]
-            x = self.embed(batch.ids, torch.cat(pages))
+            ids = batch.misread(self.lengths, MISREAD, generator)
+            x = self.embed(ids, torch.cat(pages))
             places = torch.arange(batch.ids.shape[1], device=x.device)[None].expand_as(batch.ids)
             hidden = self.model.decoder(x, places)
         asked = batch.labels != IGNORE
         rows = self.model.decoder.lm_head.weight + self.spelling.rows(self.spelling.write)
         logits = F.linear(hidden[asked], rows)
-        losses = {"text": F.nll_loss(logits.log_softmax(-1, dtype=torch.float32), batch.labels[asked])}
-        right = (logits.argmax(-1) == batch.labels[asked]).float()
+        heavy = turning(batch.spots)
+        missed = F.nll_loss(
+            logits.log_softmax(-1, dtype=torch.float32), batch.labels[asked], reduction="none"
+        )
+        losses = {"text": weighted(missed, heavy[asked])}
+        chosen = logits.argmax(-1)
+        if batch.tokens is not None:  # it will be read again
+            batch.read = batch.ids.masked_scatter(asked, chosen)
+        right = (chosen == batch.labels[asked]).float()
         helped = told[:, None].expand_as(asked)[asked]
-        for name, chosen in (("text_right", ~helped), ("told_right", helped)):
-            if chosen.any():
-                losses[name] = right[chosen].mean()
+        for name, where in (("text_right", ~helped), ("told_right", helped)):
+            if where.any():
+                losses[name] = right[where].mean()
         some = torch.randperm(b, generator=generator, device=tokens.device)[: -(-b // GUIDED)]
         for name, layer, heads in guides(batch.guide[some], batch.spots[some], columns, generator):
             module = self.guided[layer]
@@ -251,10 +265,11 @@ class Teacher(nn.Module):
         Places inside the cell are asked for, not places on the page: those are what a cell is read by.
         """
         known = spots[..., 0] >= 0
+        counts = turning(spots)[known]
         wanted = places_of(spots[known])  # (N, 4, PLACES)
         x = x[known]
         scores = 2.0 * F.linear(F.layer_norm(x, x.shape[-1:]), self.place).float().view(-1, 4, PLACES)
-        loss = -(wanted * scores.log_softmax(-1)).sum(-1).mean()
+        loss = weighted(-(wanted * scores.log_softmax(-1)).sum(-1).mean(-1), counts)
         off = (scores.argmax(-1) - wanted.argmax(-1)).abs()
         return loss, (off <= torch.tensor([0, 0, 2, 2], device=off.device)).all(-1).float().mean()
 
@@ -302,8 +317,9 @@ def guides(
     looks at the cell as much as its stripe is near the line: it need pass on one line only, and choosing is
     easier for attention than for the layers behind it.
     """
-    behind, first = before(last_cells(guide)), guide[..., 0]
     known = spots[..., 0] >= 0
+    there = 1 + spots[..., 1] // CELL * (columns + 1) + spots[..., 0] // CELL
+    behind, first = before(last_cells(guide)), torch.where(known, there, -1)
     right = torch.where(known & (spots[..., 0] // CELL + 1 < columns), first + 1, -1)
     height, whole = spots[..., 1], torch.ones_like(spots[..., 1], dtype=torch.float32)
     places = torch.arange(spots.shape[1], device=spots.device)[None].expand_as(height)
@@ -329,6 +345,13 @@ def same_line(height: Tensor, generator: torch.Generator) -> Tensor:
     same = (height[:, :, None] == height[:, None]) & (height[:, :, None] >= 0) & earlier
     drawn = torch.rand(same.shape, generator=generator, device=height.device) * same
     return torch.where(same.any(2), drawn.argmax(2), -1)
+
+
+def turning(spots: Tensor) -> Tensor:
+    """How much what follows each token counts, (B, T): more where it stands in another line. Few tokens do,
+    and a line that is missed costs all of it."""
+    height = spots[..., 1]
+    return torch.where((height >= 0) & (height != before(height)), TURN, 1.0)
 
 
 def before(values: Tensor) -> Tensor:

@@ -22,11 +22,14 @@ import json
 import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed
 import torch.multiprocessing as mp
@@ -71,6 +74,7 @@ WEIGHTS = {
     "text": 1.0,
 }
 CHECKPOINT = "last.pt"
+REPEATED = 200  # batches from which earlier ones are taken again
 
 
 def new_teacher(seed: int) -> Teacher:
@@ -271,14 +275,31 @@ class Run:
             process.start()
             queues.append(queue)
             artists.append(process)
-        began = self.step
+        turn = 0
         while self.step < o.steps:
-            turn = (self.step - began) % o.artists
-            yield next_batch(queues[turn], artists[turn]).to(self.device)
+            yield next_batch(queues[turn % o.artists], artists[turn % o.artists]).to(self.device)
+            turn += 1
+
+    def repeated(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Each batch as the encoder sees it, which learns nothing, and after each some of those before."""
+        kept: deque[Batch] = deque(maxlen=REPEATED)
+        for batch in batches:
+            with torch.no_grad(), self.precision():
+                batch.tokens = self.teacher.seen(batch)[0]
+            batch.pixels = batch.pixels[:, :0]
+            kept.append(batch)
+            yield batch
+            for _ in range(min(self.options.again, self.options.steps - self.step)):
+                chosen = np.random.default_rng((self.options.seed, self.step)).integers(len(kept))
+                yield kept[chosen]
+
+    def precision(self) -> AbstractContextManager[Any]:
+        half = self.device.type == "cuda" or self.options.bf16
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
 
     def losses(self, batch: Batch) -> Losses:
         self.teacher.share_told = told_at(self.step, self.options.steps, self.options.told)
-        generator = torch.Generator(self.device).manual_seed(batch.step)
+        generator = torch.Generator(self.device).manual_seed(self.step * self.options.processes + self.rank)
         if self.options.stage == "codes":
             return self.teacher.code_losses(batch, generator)
         if self.options.stage == "decoder":
@@ -296,7 +317,8 @@ class Run:
         name = f"metrics{self.rank or ''}.jsonl"
         with (self.folder / name).open("a") as log:
             metrics: dict[str, float] = {}  # the last of each name: not all are measured in every step
-            for batch in self.batches():
+            batches = self.batches()
+            for batch in self.repeated(batches) if self.options.again else batches:
                 metrics |= self.learn(batch)
                 self.step += 1
                 if self.options.processes > 1 and os.getppid() != parent:
@@ -322,8 +344,7 @@ class Run:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group.get("scale", 1.0)
-        half = self.device.type == "cuda" or self.options.bf16
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+        with self.precision():
             losses = self.losses(batch)
             loss = total(losses)
         if not torch.isfinite(loss):
@@ -410,6 +431,7 @@ def main() -> None:
     add("--moving-codes", action="store_true", help="the codes learn on too, and the others go after them")
     add("--frozen-sam", action="store_true", help="leave SAM's layers as they are, its neck excepted")
     add("--frozen-encoder", action="store_true", help="whole: the decoder alone learns")
+    add("--again", type=int, default=0, metavar="N", help="with --frozen-encoder: N steps on earlier batches")
     add("--read-every", type=int, default=1, metavar="N", help="whole: the decoder learns in each Nth step")
     add("--start", type=Path, help="folder of a network to begin with: its encoder, or for `whole` all of it")
     add("--codes", type=Path, help="sam, encoder, decoder: codes.pt of the codes' run")
@@ -432,6 +454,8 @@ def main() -> None:
         parser.error("--read-every needs --helps: without them the encoder has nothing to learn by itself")
     if options.read_every > 1 and options.frozen_encoder:
         parser.error("--read-every and --frozen-encoder leave steps without anything to learn: choose one")
+    if options.again and not options.frozen_encoder:
+        parser.error("--again needs --frozen-encoder: an encoder that learns has to see its pages")
     options.run.mkdir(parents=True, exist_ok=True)
     if options.processes == 1:
         train(0, options)

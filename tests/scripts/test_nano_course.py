@@ -219,21 +219,21 @@ def test_spellings_settle_into_the_rows(taught: Any) -> None:
 
 
 def test_guides_name_the_cells_of_a_token() -> None:
-    guide = torch.tensor([[[4, 5, 6, -1], [7, -1, -1, -1], [-1, -1, -1, -1]]])
+    guide = torch.tensor([[[5, 6, 7, -1], [3, -1, -1, -1], [-1, -1, -1, -1]]])
     spots = torch.tensor([[[0, 64 + 50], [190, 20], [-1, -1]]])
     found = {
         name: (layer, heads) for name, layer, heads in teacher.guides(guide, spots, 3, torch.Generator())
     }
-    assert found["third"][1][0][1].tolist() == [[4, 7, -1]]
-    assert found["behind"][1][0][1].tolist() == [[-1, 6, 7]]  # the last cell of the token before
+    assert found["third"][1][0][1].tolist() == [[5, 3, -1]]
+    assert found["behind"][1][0][1].tolist() == [[-1, 7, 3]]  # the last cell of the token before
     back = [places.tolist() for _, places, _ in found["back"][1][:3]]
     assert back == [[[-1, 0, -1]], [[-2, -1, -1]], [[-3, -2, -1]]]  # the tokens before, where there are some
     layer, heads = found["first"]
-    assert layer == teacher.FIRST and all(cells.tolist() == [[4, 7, -1]] for _, cells, _ in heads)
+    assert layer == teacher.FIRST and all(cells.tolist() == [[5, 3, -1]] for _, cells, _ in heads)
     shares = torch.stack([share for _, _, share in heads])[:, 0, :2]
     torch.testing.assert_close(shares.sum(0), torch.ones(2))
     assert shares[3, 0] == pytest.approx(0.594, abs=0.01)  # pixel 50 lies between stripes 3 and 4
-    assert found["second"][1][0][1].tolist() == [[5, -1, -1]]  # the second token's cell is the row's last
+    assert found["second"][1][0][1].tolist() == [[6, -1, -1]]  # the second token's cell is the row's last
 
 
 def test_a_token_of_the_same_line_is_an_earlier_one() -> None:
@@ -278,12 +278,60 @@ def test_rows_say_where_each_token_stands(taught: Any) -> None:
     ids, labels, cells, spots = batches.row_of(page, tokenizer, "text")
     assert len(ids) + 1 == len(labels) + 1 == len(cells) + 1 == len(spots) + 1
     for label, at, spot in zip(labels, cells, spots, strict=True):
-        if label == batches.IGNORE or not tokenizer.decode([label]).strip() or label == tokenizer.eos:
+        if label == batches.IGNORE:
             assert spot == (-1, -1) and not at
+        elif not tokenizer.decode([label]).strip() or label == tokenizer.eos:
+            assert not at  # nothing is drawn there
         else:
             assert at[0] == 1 + spot[1] // 64 * 5 + spot[0] // 64
-    heights = [spot[1] for spot in spots if spot[0] >= 0]
-    assert heights[-1] > heights[0] + 25  # the second paragraph is below the first
+    (first_line, *_), (second_line, *_) = ((a, b, box) for a, b, box in page.lines)
+    assert (first_line, second_line) == (0, len("Above and\n\n"))
+    found = [spot for spot in spots if spot[0] >= 0]
+    heights = [y for _, y in found]
+    assert heights == sorted(heights) and len(set(heights)) == 3
+    lines = [[spot for spot in found if spot[1] == height] for height in sorted(set(heights))]
+    assert all(across == sorted(across) for across in ([x for x, _ in line] for line in lines))
+    assert lines[0][-1][0] >= page.lines[0][2][2]  # the break is behind its line
+    left, _, _, bottom = page.lines[1][2]
+    assert lines[2] == [(left, lines[2][0][1])] and lines[2][0][1] > bottom  # the end is below the last
+
+
+def test_the_first_token_of_a_line_and_the_end_count_for_more() -> None:
+    spots = torch.tensor([[[-1, -1], [9, 20], [30, 20], [50, 20], [9, 52], [20, 52], [9, 84], [-1, -1]]])
+    counts = teacher.turning(spots)
+    assert (counts[0] > 1).tolist() == [False, True, False, False, True, False, True, False]
+
+
+def test_a_heading_s_mark_stands_at_its_first_character() -> None:
+    page = draw.draw(3, "# Above\n\nbelow", 256, 256, sizes=(30, 30), headings=0, degrade=0.0, breaks=True)
+    _, drawn, others = batches.answer_of(page, boxes=False)
+    assert others[0] == others[1] == drawn[2]
+    assert sorted(others) == [0, 1, len("# Above"), len(page.text)]
+
+
+def test_pages_end_anywhere_when_asked_to() -> None:
+    """The words go down to the page's end, or to some height of it."""
+    text = "word " * 400
+    heights = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        pages = batches.Pages(partly=1.0, degrade=0.0, headings=0.0)
+        source = type("Source", (), {"sample": lambda *_: text})()
+        page = batches.draw_page(rng, source, pages, 256, (16, 16), short=False)
+        heights.append(int(page.chars[:, 2].max() - page.chars[:, 2].min()))
+    assert min(heights) < 100 and max(heights) > 160
+
+
+def test_a_batch_read_again_goes_on_from_its_own_mistakes_of_the_same_length() -> None:
+    """Only where they are as long as what stood there."""
+    ids, labels = torch.tensor([[1, 5, 6, 7]]), torch.tensor([[-100, 6, 7, 2]])
+    lengths = torch.tensor([0, 0, 0, 3, 4, 1, 3, 4, 9])
+    seen = batches.Batch(torch.zeros(1), ids, labels, *[torch.zeros(1)] * 3, step=0)
+    generator = torch.Generator().manual_seed(0)
+    assert seen.misread(lengths, 1.0, generator) is ids
+    seen.read = torch.tensor([[8, 3, 3, 2]])  # the second for 6 fits, the third for 7 is shorter
+    assert seen.misread(lengths, 1.0, generator).tolist() == [[1, 5, 3, 7]]
+    assert seen.misread(lengths, 0.0, generator).tolist() == ids.tolist()
 
 
 def test_a_place_off_still_counts_as_found_a_cell_off_does_not(taught: Any) -> None:
@@ -433,7 +481,8 @@ def test_answers_with_boxes_are_what_the_reader_parses(frame: Any) -> None:
     glyphs = [draw.ALPHABET[number] for number in page.chars[:, 0]]
     assert [answer[offset] for offset in spots] == glyphs
     assert sorted([*spots, *corners]) == sorted(set(spots) | set(corners))
-    assert {answer[offset] for offset in corners} > set("<|det>[],")
+    assert max(corners) == len(answer)  # the end has a place too
+    assert {answer[offset] for offset in corners if offset < len(answer)} > set("<|det>[],\n")
 
 
 def test_the_prompt_with_grounding_alone_is_answered_with_boxes() -> None:
