@@ -357,6 +357,18 @@ def test_confidence_of_spans(plain: OCR) -> None:
             logs = [log for first, last, log in spans if max(last, first + 1) > start and first < stop]
             expected = math.exp(sum(logs) / len(logs)) if logs else None
             assert reading.confidence(start, end) == (None if expected is None else pytest.approx(expected))
+    cuts = [(2, 5), (5, 6), (9, length)]
+    for start, end in ((0, None), (3, 12), (4, 5)):
+        stop = length + 1 if end is None else end
+        logs = [
+            log
+            for first, last, log in spans
+            if max(last, first + 1) > start and first < stop and not any(a <= first < b for a, b in cuts)
+        ]
+        expected = math.exp(sum(logs) / len(logs)) if logs else None
+        found = reading.confidence(start, end, cuts)
+        assert found == (None if expected is None else pytest.approx(expected))
+    assert reading.confidence(without=[(0, length + 1)]) is None
 
 
 # --- memory

@@ -1,6 +1,7 @@
 """Documents in, documents out, with a network that knows nothing and reads aloud all the same."""
 
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -282,8 +283,23 @@ def test_markup_becomes_blocks_with_their_confidence(
         assert block.confidence is not None and 0 < block.confidence < 1
         assert block.confidence == pytest.approx(other.confidence, rel=1e-5)
         assert replace(block, confidence=None) == replace(other, confidence=None)
-    mean = math.exp(sum(map(math.log, probabilities)) / len(probabilities))
-    assert page.confidence == pytest.approx(mean, rel=1e-5)
+    places = [len("".join(pieces[:number])) for number in range(len(pieces))]
+    boxes = [found.span() for found in re.finditer(r"<\|det\|>.*?<\|/det\|>", MARKUP)]
+    assert len(boxes) > 1
+    chosen = [
+        math.log(probability)
+        for place, probability in zip(places, probabilities, strict=True)
+        if not any(start <= place < end for start, end in boxes)
+    ]
+    assert page.confidence == pytest.approx(math.exp(sum(chosen) / len(chosen)), rel=1e-5)
+
+
+def test_an_answer_of_boxes_alone_has_their_confidence(
+    reader: Reader, says: Callable[[str], list[float]]
+) -> None:
+    logs = [math.log(probability) for probability in says("<|det|>[[1, 2, 30, 40]]<|/det|>")]
+    (page,) = reader.read(picture(300, 400), mode="tiny").pages
+    assert page.confidence == pytest.approx(math.exp(sum(logs) / len(logs)), rel=1e-5)
 
 
 def test_a_blank_page(reader: Reader, says: Callable[[str], list[float]]) -> None:

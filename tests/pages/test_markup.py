@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from foveate.document import Block, Box, Document, Page
-from foveate.pages.markup import crop_images, parse
+from foveate.pages.markup import crop_images, parse, spans_of_boxes
 from tests.slopes import grows_in_proportion
 
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -241,6 +241,14 @@ def test_plain_markdown_becomes_paragraphs():
         ("text", "after"),
         ("text", "#hash"),
     ]
+
+
+def test_spans_of_boxes_may_be_cut_anywhere_and_cost_little():
+    assert [GROUNDED[a:b][:8] for a, b in spans_of_boxes(GROUNDED)] == ["<|det|>["] * GROUNDED.count(
+        "<|det|>"
+    )
+    assert spans_of_boxes("a<|det|>[[1, 2") == [(1, 14)] and spans_of_boxes("a") == []
+    assert grows_in_proportion(spans_of_boxes, "<|det|>[[1, " * 100_000)
 
 
 def test_the_confidence_is_that_of_the_characters_of_the_text():

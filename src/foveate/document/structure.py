@@ -106,7 +106,7 @@ class Page:
     vision_tokens: int = 0
     text_tokens: int = 0
     seconds: float = 0.0
-    confidence: float | None = None
+    confidence: float | None = None  # as a block's, of all tokens but those of coordinates
     stop: str = "end"  # "end" | "length" | "loop" | "error"
     attempts: tuple[Attempt, ...] = ()
     error: str | None = None  # why the page could not be read

@@ -58,10 +58,21 @@ class Reading:
     def text(self) -> str:
         return "".join(self.pieces)
 
-    def confidence(self, start: int = 0, end: int | None = None) -> float | None:
-        """Geometric mean of the probabilities of the tokens that write text[start:end]; None without any."""
-        last = None if end is None else bisect_left(self.starts, end)
-        chosen = self.log_probabilities[bisect_right(self.ends, start) : last]
+    def confidence(
+        self, start: int = 0, end: int | None = None, without: Sequence[tuple[int, int]] = ()
+    ) -> float | None:
+        """Geometric mean of the probabilities of the tokens that write text[start:end]; None without any.
+
+        Tokens that begin in one of the spans (start, end) of `without`, which are in order, do not count.
+        """
+        at, last = bisect_right(self.ends, start), len(self.starts)
+        if end is not None:
+            last = bisect_left(self.starts, end)
+        chosen: list[float] = []
+        for a, b in without:
+            chosen += self.log_probabilities[at : min(bisect_left(self.starts, a), last)]
+            at = max(at, bisect_left(self.starts, b))
+        chosen += self.log_probabilities[at:last]
         return math.exp(sum(chosen) / len(chosen)) if chosen else None
 
 

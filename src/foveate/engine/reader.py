@@ -21,7 +21,7 @@ from foveate.model import weights
 from foveate.model.ocr import OCR
 from foveate.model.source import find_model
 from foveate.pages.image import Limits, PageImage
-from foveate.pages.markup import parse
+from foveate.pages.markup import parse, spans_of_boxes
 from foveate.pages.mode import AUTO, MODES, SHARPER, Mode, choose_mode, get_mode
 from foveate.pages.prompts import prompt_name, resolve_prompt
 from foveate.pages.source import Source, open_pages
@@ -263,6 +263,7 @@ class Reader:
         width, height = job.page.image.size
         name = prompt_name(job.options.prompt)
         layout = job.mode.layout(width, height)
+        sure = reading.confidence(without=spans_of_boxes(reading.text))
         return Page(
             number=job.page.number,
             width=width,
@@ -274,7 +275,7 @@ class Reader:
             vision_tokens=layout.vision_tokens,
             text_tokens=len(reading.ids),
             seconds=sum(attempt.seconds for attempt in attempts),
-            confidence=reading.confidence(),
+            confidence=reading.confidence() if sure is None else sure,
             stop=reading.stop,
             attempts=attempts,
             error=OVERFLOWED if reading.stop == "error" else None,

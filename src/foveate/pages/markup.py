@@ -45,6 +45,7 @@ _CUT_SPECIAL = re.compile(r"<(?:\|[^<>|\n]{0,12}\|?|｜[^<>｜\n]{0,40}｜?)\s*\
 _LABEL = re.compile(r"[a-z]{2,24}(?:_[a-z]{1,24}){0,3}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _COORDINATES = re.compile(r"\s*(?:[a-z]{2,24}(?:[ _][a-z]{1,24}){0,3}\s*)?(?P<numbers>\[[][0-9 \t,.()+-]*)")
+_BOXES = re.compile(r"<\|det\|>.*?(?:<\|/det\|>|\Z)", re.DOTALL)
 _BRACKET = re.compile(r"[][]")
 _LINE = re.compile(r"[^\n]+\n?|\n")
 _TABLE_TAG = re.compile(r"<(/?)table\b", re.IGNORECASE)
@@ -103,6 +104,11 @@ def parse(
         reference = reference._replace(end=following.start if following else end)
         drafts += _drafts(markup, reference, prompt)
     return [_block(draft, span_confidence) for draft in _with_tables_split(markup, drafts)]
+
+
+def spans_of_boxes(markup: str) -> list[tuple[int, int]]:
+    """Where coordinates stand in one page's markup, (start, end) with their tags, in order."""
+    return [found.span() for found in _BOXES.finditer(markup)]
 
 
 def _block(draft: _Draft, span_confidence: SpanConfidence | None) -> Block:
