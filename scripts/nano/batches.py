@@ -56,6 +56,7 @@ class Pages:
     ] = ()  # of type, by the start of their files' names; all that are installed if none
     styles: tuple[str, ...] = ("regular", "bold")  # of these families
     longest: int = 640  # tokens of an answer
+    split: float = 0.0  # share of tokens that are written as two
     breaks: bool = True  # the answer keeps the lines of the page
     markdown: float = 0.5  # share of pages with the prompt for Markdown, which has grounding
     boxes: bool = False  # whether answers to the prompt with grounding have the boxes of their blocks
@@ -177,25 +178,56 @@ def breaks_of(page: Drawn, drawn: Spots) -> Spots:
     return found
 
 
-def row_of(page: Drawn, tokenizer: Tokenizer, prompt: str, boxes: bool = False) -> Row:
-    """Ids, labels, guides and spots of one page."""
+def row_of(
+    page: Drawn,
+    tokenizer: Tokenizer,
+    prompt: str,
+    boxes: bool = False,
+    rng: np.random.Generator | None = None,
+    split: float = 0.0,
+) -> Row:
+    """Ids, labels, guides and spots of one page, a share `split` of its tokens in two parts."""
     columns = page.image.shape[0] // CELL
     start = tokenizer.encode_prompt(PROMPTS[prompt], columns * (columns + 1) + 1)
     text, spot, corners = answer_of(page, boxes)
     encoded = tokenizer._inner.encode(text, add_special_tokens=False)
+    parts = [(number, number, *at) for number, at in zip(encoded.ids, encoded.offsets, strict=True)]
+    if rng is not None and split:
+        parts = [
+            part
+            for whole in parts
+            for part in (in_two(whole, text, tokenizer, rng) if rng.random() < split else [whole])
+        ]
+    ids, labels = [part[0] for part in parts], [part[1] for part in parts]
     cells, spots = [], []
-    for first, last in encoded.offsets:
+    for _, _, first, last in parts:
         drawn = [spot[i] for i in range(first, last) if i in spot]
         found = dict.fromkeys(1 + y // CELL * (columns + 1) + x // CELL for x, y in drawn)
         cells.append(list(found)[:CELLS_PER_TOKEN])
         spots.append(drawn[0] if drawn else corners.get(first, (-1, -1)))
     silent = len(start) - 1
     return (
-        [*start, *encoded.ids],
-        [IGNORE] * silent + encoded.ids + [tokenizer.eos],
+        [*start, *ids],
+        [IGNORE] * silent + labels + [tokenizer.eos],
         [[] for _ in range(silent)] + cells + [[]],
         [(-1, -1)] * silent + spots + [corners.get(len(text), (-1, -1))],
     )
+
+
+Part = tuple[int, int, int, int]  # a token, the label there, and where in the text it begins and ends
+
+
+def in_two(whole: Part, text: str, tokenizer: Tokenizer, rng: np.random.Generator) -> list[Part]:
+    """The token as two that write the same, if there are such: a reader that has begun a word with a shorter
+    token than the tokenizer's has to go on from it. It is not asked to begin so."""
+    token, _, first, last = whole
+    if last - first < 2:
+        return [whole]
+    middle = int(rng.integers(first + 1, last))
+    head, tail = (tokenizer.encode(text[a:b]) for a, b in ((first, middle), (middle, last)))
+    if len(head) != 1 or len(tail) != 1 or text[first:last] != tokenizer.decode([token]):
+        return [whole]
+    return [(head[0], IGNORE, first, middle), (tail[0], tail[0], middle, last)]
 
 
 @lru_cache(maxsize=8)
@@ -279,7 +311,7 @@ def make_batch(source: TextSource, tokenizer: Tokenizer, pages: Pages, seed: int
     while tokens < pages.tokens and len(drawn) < most:
         page = draw_page(rng, source, pages, side, sizes, short)
         prompt = "markdown" if rng.random() < pages.markdown else "text"
-        row = row_of(page, tokenizer, prompt, pages.boxes and prompt == "markdown")
+        row = row_of(page, tokenizer, prompt, pages.boxes and prompt == "markdown", rng, pages.split)
         count = sum(label != IGNORE for label in row[1])
         if count <= pages.longest and len(page.chars):
             drawn.append(page)

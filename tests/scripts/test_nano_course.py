@@ -296,6 +296,30 @@ def test_rows_say_where_each_token_stands(taught: Any) -> None:
     assert lines[2] == [(left, lines[2][0][1])] and lines[2][0][1] > bottom  # the end is below the last
 
 
+def test_tokens_in_two_parts_write_the_same_and_stand_where_their_letters_do() -> None:
+    words = "Above everything and\n\nbelow 1234 <tag>"
+    page = draw.draw(3, words, 512, 512, sizes=(30, 30), degrade=0.0, breaks=True)
+    tokenizer = Tokenizer.load(batches.ASSETS)
+    plain = batches.row_of(page, tokenizer, "text")
+    parted = batches.row_of(page, tokenizer, "text", rng=np.random.default_rng(1), split=1.0)
+    assert batches.row_of(page, tokenizer, "text", rng=np.random.default_rng(1)) == plain
+    answers = [row[0][row[1].index(next(i for i in row[1] if i >= 0)) + 1 :] for row in (plain, parted)]
+    silent = len(plain[0]) - len(answers[0])
+    assert tokenizer.decode(parted[0][silent:]) == tokenizer.decode(plain[0][silent:]) == page.text
+    ids, labels, cells, spots = parted
+    assert len(ids) == len(labels) == len(cells) == len(spots) > len(plain[0]) + 5
+    place = {int(offset): tuple(xy) for offset, (_, *xy) in zip(page.char_offsets, page.chars, strict=True)}
+    offset = asked = 0
+    for token, label, spot in zip(ids[silent:], labels[silent - 1 :], spots[silent - 1 :], strict=False):
+        piece = tokenizer.decode([token])
+        assert label in (token, batches.IGNORE)
+        asked += label == token
+        first = next((i for i in range(offset, offset + len(piece)) if i in place), None)
+        assert first is None or tuple(map(int, place[first])) == spot
+        offset += len(piece)
+    assert len(answers[0]) / 2 < asked < len(ids) - silent
+
+
 def test_the_first_token_of_a_line_and_the_end_count_for_more() -> None:
     spots = torch.tensor([[[-1, -1], [9, 20], [30, 20], [50, 20], [9, 52], [20, 52], [9, 84], [-1, -1]]])
     counts = teacher.turning(spots)
