@@ -94,17 +94,21 @@ class Batch:
         moved = {field.name: getattr(self, field.name) for field in fields(self)}
         return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()})
 
-    def misread(self, lengths: Tensor, share: float, generator: torch.Generator) -> Tensor:
-        """The ids (B, T) with some of the wrong tokens that were chosen when the batch was last read, where
-        these have as many characters as the right ones: what is asked for next stays true."""
-        if self.read is None:
-            return self.ids
-        wrong = (self.labels != IGNORE) & (self.read != self.labels)
-        wrong &= lengths[self.read] == lengths[self.labels.clamp(min=0)]
-        wrong &= torch.rand(wrong.shape, generator=generator, device=wrong.device) < share
-        return torch.cat(
-            [self.ids[:, :1], torch.where(wrong, self.read, self.ids.roll(-1, 1))[:, :-1]], dim=1
-        )
+    def misread(self, lengths: Tensor, own: float, others: float, generator: torch.Generator) -> Tensor:
+        """The ids (B, T) with some wrong tokens among them: of those that were chosen when the batch was last
+        read a share `own`, and for a share `others` those of other places. All have as many characters as the
+        right ones: what is asked for next stays true."""
+        asked, right = self.labels != IGNORE, self.labels.clamp(min=0)
+        chances = torch.rand(2, *right.shape, generator=generator, device=right.device)
+        order = torch.randperm(right.numel(), generator=generator, device=right.device)
+        after = self.ids.roll(-1, 1)
+        for said, share, chance in (
+            (right.flatten()[order].view_as(right), others, chances[0]),
+            (right if self.read is None else self.read, own, chances[1]),
+        ):
+            fits = asked & (lengths[said] == lengths[right])
+            after = torch.where(fits & (chance < share), said, after)
+        return torch.cat([self.ids[:, :1], after[:, :-1]], dim=1)
 
 
 def starts(text: str, offset: int) -> int:

@@ -35,7 +35,8 @@ from foveate.pages.tokenizer import Tokenizer
 
 Losses = dict[str, Tensor]
 GUIDED = 3  # one in so many pages of a batch shows heads where to look: it costs as much as attention
-MISREAD = 0.5  # share of its mistakes that it reads on from, in a batch that it has read before
+MISREAD = 0.8  # share of its mistakes that it reads on from, in a batch that it has read before …
+MISPLACED = 0.1  # … and of all tokens those for which it gets others, where these are as long
 TURN = 5.0  # times as much counts the first token of a line, and the end
 SPELT = 4  # characters of a token that are asked for
 
@@ -182,7 +183,9 @@ class Teacher(nn.Module):
         told = torch.rand(b, generator=generator, device=tokens.device) < self.share_told
         with self.watching(batch.spots, told) as caught:
             pages = [self.model.encoder.arrange(page, None, (1, 1)) for page in tokens]
-            ids = batch.misread(self.lengths, MISREAD, generator)
+            ids = batch.ids
+            if batch.tokens is not None:
+                ids = batch.misread(self.lengths, MISREAD, MISPLACED, generator)
             x = self.embed(ids, torch.cat(pages))
             places = torch.arange(batch.ids.shape[1], device=x.device)[None].expand_as(batch.ids)
             hidden = self.model.decoder(x, places)

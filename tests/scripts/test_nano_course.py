@@ -346,16 +346,27 @@ def test_pages_end_anywhere_when_asked_to() -> None:
     assert min(heights) < 100 and max(heights) > 160
 
 
-def test_a_batch_read_again_goes_on_from_its_own_mistakes_of_the_same_length() -> None:
+def test_a_batch_read_again_goes_on_from_mistakes_of_the_same_length() -> None:
     """Only where they are as long as what stood there."""
     ids, labels = torch.tensor([[1, 5, 6, 7]]), torch.tensor([[-100, 6, 7, 2]])
     lengths = torch.tensor([0, 0, 0, 3, 4, 1, 3, 4, 9])
     seen = batches.Batch(torch.zeros(1), ids, labels, *[torch.zeros(1)] * 3, step=0)
     generator = torch.Generator().manual_seed(0)
-    assert seen.misread(lengths, 1.0, generator) is ids
+    assert seen.misread(lengths, 1.0, 0.0, generator).tolist() == ids.tolist()
     seen.read = torch.tensor([[8, 3, 3, 2]])  # the second for 6 fits, the third for 7 is shorter
-    assert seen.misread(lengths, 1.0, generator).tolist() == [[1, 5, 3, 7]]
-    assert seen.misread(lengths, 0.0, generator).tolist() == ids.tolist()
+    assert seen.misread(lengths, 1.0, 0.0, generator).tolist() == [[1, 5, 3, 7]]
+    assert seen.misread(lengths, 0.0, 0.0, generator).tolist() == ids.tolist()
+
+
+def test_other_tokens_of_the_same_length_stand_in() -> None:
+    labels = torch.arange(3, 203)[None]
+    lengths = torch.arange(300) % 4
+    ids = torch.cat([torch.zeros(1, 1, dtype=torch.long), labels[:, :-1]], 1)
+    seen = batches.Batch(torch.zeros(1), ids, labels, *[torch.zeros(1)] * 3, step=0)
+    given = seen.misread(lengths, 0.0, 1.0, torch.Generator().manual_seed(0))
+    other = given != ids
+    assert 20 < int(other.sum()) < 80 and not other[0, 0]  # about one in four finds one of its length
+    assert torch.equal(lengths[given], lengths[ids])
 
 
 def test_a_place_off_still_counts_as_found_a_cell_off_does_not(taught: Any) -> None:
