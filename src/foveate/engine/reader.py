@@ -263,7 +263,6 @@ class Reader:
         width, height = job.page.image.size
         name = prompt_name(job.options.prompt)
         layout = job.mode.layout(width, height)
-        sure = reading.confidence(without=spans_of_boxes(reading.text))
         return Page(
             number=job.page.number,
             width=width,
@@ -275,11 +274,17 @@ class Reader:
             vision_tokens=layout.vision_tokens,
             text_tokens=len(reading.ids),
             seconds=sum(attempt.seconds for attempt in attempts),
-            confidence=reading.confidence() if sure is None else sure,
+            confidence=page_confidence(reading),
             stop=reading.stop,
             attempts=attempts,
             error=OVERFLOWED if reading.stop == "error" else None,
         )
+
+
+def page_confidence(reading: Reading) -> float | None:
+    """Of all that was written but the coordinates of boxes; of these where there is nothing else."""
+    sure = reading.confidence(without=spans_of_boxes(reading.text))
+    return reading.confidence() if sure is None else sure
 
 
 def _check_pair(tokenizer: Tokenizer, config: OCRConfig, folder: Path) -> None:

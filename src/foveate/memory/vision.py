@@ -19,7 +19,7 @@ from torch import Tensor
 
 from foveate.document import Page
 from foveate.engine.engine import Engine, Reading, Request
-from foveate.engine.reader import Options, Reader
+from foveate.engine.reader import Options, Reader, page_confidence
 from foveate.errors import OptionError
 from foveate.model.ocr import OCR
 from foveate.pages.markup import parse
@@ -132,6 +132,6 @@ def _page(reading: Reading, options: Options) -> Page:
         prompt=name,
         vision_tokens=get_mode(ready.mode).layout(ready.width, ready.height).vision_tokens,
         text_tokens=len(reading.ids),
-        confidence=reading.confidence(),
+        confidence=page_confidence(reading),
         stop=reading.stop,
     )
