@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=ROOT.parent / "shared" / "corpus")
     parser.add_argument("--model", default="nano")
     parser.add_argument("--reader", help="another program of foveate eval, such as tesseract")
-    parser.add_argument("--size", type=float, default=30.0, help="of the type, pixels on a page of 1024")
+    parser.add_argument("--size", type=float, default=26.0, help="of the type, pixels on a page of 1024")
     parser.add_argument("--vision", choices=("bf16", "int8"), default="int8")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder of memory_book.png")
     parser.add_argument("--no-needles", action="store_true")

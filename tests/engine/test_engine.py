@@ -371,6 +371,61 @@ def test_confidence_of_spans(plain: OCR) -> None:
     assert reading.confidence(without=[(0, length + 1)]) is None
 
 
+# --- going back
+
+PASSAGE = TOKENIZER.encode(
+    "The old man lay quiet in the harbour and waited for his boat to come in from the sea."
+)
+ENDING = TOKENIZER.encode(" Nobody had seen it since the day before.")
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[int, ...], Tensor]:
+    """A network that reads PASSAGE, goes back to its start unless that is barred, and then reads ENDING.
+    What it holds then are its logits by what it has written."""
+    seen: dict[tuple[int, ...], Tensor] = {}
+    back = [*PASSAGE, *PASSAGE, TOKENIZER.eos]
+    on = [*PASSAGE, *ENDING, TOKENIZER.eos]
+
+    def choose(logits: Tensor, histories: Any, *others: Any) -> tuple[Tensor, Tensor]:
+        tokens, sure = [], []
+        for row, (history, barred) in enumerate(zip(histories, others[-1], strict=True)):
+            place = len(history)
+            seen[tuple(history)] = logits[row].clone()
+            went = place > len(PASSAGE) and history[len(PASSAGE)] == PASSAGE[0]
+            leaves = place == len(PASSAGE) and PASSAGE[0] not in barred
+            tokens.append((back if went or leaves or place < len(PASSAGE) else on)[place])
+            sure.append(0.4 if place == len(PASSAGE) else 0.99)
+        return torch.tensor(tokens), torch.tensor(sure).log()
+
+    monkeypatch.setattr(engine_module, "choose", choose)
+    return seen
+
+
+def test_text_is_taken_back_where_the_page_went_back(plain: OCR, lost: dict[tuple[int, ...], Tensor]) -> None:
+    """And what follows is what the network says of the text that is left, whoever reads beside it."""
+    first, second = page(seed=1, max_tokens=200), page(WIDE, seed=2, max_tokens=200)
+    done = run(Engine(plain, TOKENIZER, 2), [replace(first, returns=3), second])
+    assert done[1].ids == [*PASSAGE, *ENDING] and done[1].taken_back == 1 and done[1].stop == "end"
+    assert done[1].text == TOKENIZER.decode([*PASSAGE, *ENDING]) and len(done[1].pieces) == len(done[1].ids)
+    assert done[2].ids == [*PASSAGE, *PASSAGE] and done[2].taken_back == 0, "not asked to"
+    for count in (len(PASSAGE), len(PASSAGE) + 1, len(PASSAGE) + len(ENDING)):
+        written = [*PASSAGE, *ENDING][:count]
+        ids = torch.tensor([[*first.ids, *written]])
+        with torch.inference_mode():
+            x = plain.embed(ids, plain.encode([first.views]))
+            mask = sequence_mask(None, torch.tensor([len(first.ids)]), None, ids.shape[1])
+            hidden = plain.decoder(x, torch.arange(ids.shape[1])[None], mask)
+            expected = plain.decoder.logits(hidden[0, -1])
+        torch.testing.assert_close(lost[tuple(written)], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_ring_of_slots_cannot_be_taken_back(lost: dict[tuple[int, ...], Tensor]) -> None:
+    model = network(config(sliding_window=4))
+    reading = alone(model, replace(page(max_tokens=200), returns=3))
+    assert reading.ids == [*PASSAGE, *PASSAGE] and reading.taken_back == 0 and len(lost) > 20
+
+
 # --- memory
 
 EIGHT_LARGE_PAGES = """

@@ -1,6 +1,7 @@
 """Pages that go round in circles are noticed, honest repetition is not."""
 
 import lzma
+import math
 import random
 import time
 from functools import cache
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from foveate.engine.loops import LoopDetector
+from foveate.engine.loops import STRETCH, SURE, LoopDetector, Returns
 from foveate.engine.sampling import banned_tokens
 from foveate.model.source import ASSETS
 from foveate.pages.tokenizer import Tokenizer
@@ -160,3 +161,50 @@ def test_a_token_takes_no_longer_on_a_long_page() -> None:
         spent.append(time.process_time() - started)
     assert spent[1] < 4 * spent[0] + 0.2
     assert spent[1] < 2
+
+
+# --- going back
+
+
+def went_back(text: str, again: str, sure: float = 0.3) -> tuple[int, int | None, int]:
+    """Tokens of `text`, the place found while `text` and then `again` are read, and at how many tokens. The
+    first token of `again` has the probability `sure`, others are nearly certain."""
+    before = len(NANO.encode(text))
+    ids = NANO.encode(text) + NANO.encode(again)
+    logs = [math.log(sure if place == before else 0.99) for place in range(len(ids))]
+    returns = Returns(SPELL)
+    for count in range(1, len(ids) + 1):
+        place = returns.place(ids[:count], logs[:count])
+        if place is not None:
+            return before, place, count
+    return before, None, len(ids)
+
+
+def test_the_token_that_led_back_is_found() -> None:
+    before, place, count = went_back(PARAGRAPH, PARAGRAPH[:120])
+    assert place == before and count == before + STRETCH
+
+
+@pytest.mark.parametrize(
+    ("text", "again", "sure"),
+    [
+        (PARAGRAPH, PARAGRAPH[:120], SURE + 0.01),  # it has read that so
+        (PARAGRAPH, PARAGRAPH[:40], 0.3),  # too little to tell
+        (PARAGRAPH, "Other words follow, and none of them in that order before.", 0.3),
+        ("<tr><td>Total sum</td><td>of all</td></tr>" * 4, "<tr><td>Total sum</td><td>of all</td></tr>", 0.3),
+        ("1. 2. 3. 4. 5. 6. 7. 8. 9. ", "1. 2. 3. 4. 5. 6. 7. 8. 9. ", 0.3),
+        ("la " * 12, "la " * 40, 0.99),
+    ],
+)
+def test_honest_repetition_is_no_return(text: str, again: str, sure: float) -> None:
+    assert went_back(text, again, sure)[1] is None
+
+
+def test_what_is_forgotten_is_no_return() -> None:
+    ids = NANO.encode(PARAGRAPH)
+    logs = [math.log(0.3)] * (2 * len(ids))
+    returns = Returns(SPELL)
+    assert all(returns.place(ids[:count], logs[:count]) is None for count in range(1, len(ids) + 1))
+    returns.forget(5)
+    again = [ids[:count] for count in range(6, len(ids) + 1)]
+    assert all(returns.place(part, logs[: len(part)]) is None for part in again)

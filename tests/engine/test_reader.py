@@ -222,7 +222,7 @@ def test_the_second_reading_counts(reader: Reader, monkeypatch: pytest.MonkeyPat
 
 def test_a_page_that_loops_is_read_one_mode_higher(stuck: Reader) -> None:
     off = Sampling(ngram_window=0)
-    (page,) = stuck.read(picture(300, 400), mode="tiny", sampling=off).pages
+    (page,) = stuck.read(picture(300, 400), mode="tiny", sampling=off, returns=0).pages
     assert [(attempt.mode, attempt.stop) for attempt in page.attempts] == [
         ("tiny", "loop"),
         ("small", "loop"),
@@ -300,6 +300,38 @@ def test_an_answer_of_boxes_alone_has_their_confidence(
     logs = [math.log(probability) for probability in says("<|det|>[[1, 2, 30, 40]]<|/det|>")]
     (page,) = reader.read(picture(300, 400), mode="tiny").pages
     assert page.confidence == pytest.approx(math.exp(sum(logs) / len(logs)), rel=1e-5)
+
+
+def test_text_is_taken_back_but_not_what_has_been_passed_on(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network goes back to the start unless its first token is barred after the first round."""
+    words = TOKENIZER.encode("The old man lay quiet in the harbour and waited for his boat to come in again.")
+    more = [*TOKENIZER.encode(" It did not."), TOKENIZER.eos]
+
+    def choose(logits: Tensor, histories: Sequence[Sequence[int]], *others: Any) -> tuple[Tensor, Tensor]:
+        tokens = []
+        for history, barred in zip(histories, others[-1], strict=True):
+            place = len(history)
+            on = (
+                words[0] in barred
+                if place == len(words)
+                else place > len(words) and history[len(words)] != words[0]
+            )
+            tokens.append(([*words, *more] if on else [*words, *words, TOKENIZER.eos])[place])
+        sure = [0.4 if len(history) == len(words) else 0.99 for history in histories]
+        return torch.tensor(tokens), torch.tensor(sure).log()
+
+    monkeypatch.setattr(engine_module, "choose", choose)
+    once, twice = TOKENIZER.decode([*words, *more[:-1]]), TOKENIZER.decode([*words, *words])
+    (page,) = reader.read(picture(300, 400), mode="tiny").pages
+    assert (page.raw, page.stop, page.text_tokens) == (once, "end", len(words) + len(more) - 1)
+    assert "".join(reader.stream(picture(300, 400), mode="tiny")) == twice
+    image = PageImage("x", 1, picture(300, 400))
+    ((_, page),) = reader.read_pages(iter([image]), Options("tiny", returns=0))
+    assert page.raw == twice
+    with pytest.raises(OptionError, match="returns is -1: choose 0 or more"):
+        Options(returns=-1)
 
 
 def test_a_blank_page(reader: Reader, says: Callable[[str], list[float]]) -> None:

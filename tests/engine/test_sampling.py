@@ -15,11 +15,17 @@ from foveate.errors import OptionError
 NOBODY: frozenset[int] = frozenset()
 
 
-def pick(logits: Tensor, history: Sequence[int] = (), allowed: frozenset[int] = NOBODY, **how: Any) -> int:
+def pick(
+    logits: Tensor,
+    history: Sequence[int] = (),
+    allowed: frozenset[int] = NOBODY,
+    barred: Sequence[int] = (),
+    **how: Any,
+) -> int:
     """The token chosen for one row."""
     sampling = Sampling(**how)
     generator = torch.Generator().manual_seed(sampling.seed)
-    tokens, _ = choose(logits[None], [history], [sampling], [allowed], [generator])
+    tokens, _ = choose(logits[None], [history], [sampling], [allowed], [generator], [barred])
     return int(tokens)
 
 
@@ -27,7 +33,15 @@ def draws(logits: Tensor, count: int, **how: Any) -> list[int]:
     """Tokens drawn one after the other."""
     sampling = Sampling(temperature=how.pop("temperature", 1.0), **how)
     generator = torch.Generator().manual_seed(sampling.seed)
-    return [int(choose(logits[None], [()], [sampling], [NOBODY], [generator])[0]) for _ in range(count)]
+    return [int(choose(logits[None], [()], [sampling], [NOBODY], [generator], [()])[0]) for _ in range(count)]
+
+
+def test_barred_tokens_do_not_come() -> None:
+    logits = torch.tensor([1.0, 4.0, 3.0, 2.0])
+    assert pick(logits) == 1 and pick(logits, barred=[1]) == 2 and pick(logits, barred=(1, 2)) == 3
+    assert pick(logits, allowed=frozenset({1}), barred=[1]) == 2  # the whitelist is the guard's alone
+    _, sure = choose(logits[None], [()], [Sampling()], [NOBODY], [torch.Generator()], [[1]])
+    assert float(sure) == pytest.approx(float(logits.log_softmax(0)[2]))  # the network's own
 
 
 # --- the guard
@@ -88,7 +102,7 @@ def test_drawn_choice_is_guarded() -> None:
 def test_each_row_has_its_own_guard() -> None:
     logits = torch.tensor([[0.0, 1.0, 2.0]]).expand(3, 3)
     histories, samplings = [[2, 2], [], [2, 2]], [Sampling(ngram_size=2)] * 2 + [Sampling(ngram_window=0)]
-    tokens, _ = choose(logits, histories, samplings, [NOBODY] * 3, [torch.Generator()] * 3)
+    tokens, _ = choose(logits, histories, samplings, [NOBODY] * 3, [torch.Generator()] * 3, [()] * 3)
     assert tokens.tolist() == [1, 2, 2]
 
 
@@ -101,7 +115,7 @@ def test_the_probability_is_the_networks_own() -> None:
         (Sampling(), [2, 2]),
         (Sampling(temperature=5, top_p=0.1, ngram_size=2), [2, 2]),
     ):
-        tokens, logs = choose(logits, [history], [sampling], [NOBODY], [torch.Generator()])
+        tokens, logs = choose(logits, [history], [sampling], [NOBODY], [torch.Generator()], [()])
         assert float(logs.exp()) == pytest.approx((1 / 8, 2 / 8, 5 / 8)[int(tokens)])
         assert logs.dtype is torch.float32
 
@@ -110,7 +124,7 @@ def test_the_probability_is_the_networks_own() -> None:
 def test_a_network_without_numbers_gives_none(temperature: float) -> None:
     logits = torch.tensor([[0.0, 1.0], [math.nan, 1.0]])
     sampling = Sampling(temperature=temperature)
-    _, logs = choose(logits, [(), ()], [sampling] * 2, [NOBODY] * 2, [torch.Generator()] * 2)
+    _, logs = choose(logits, [(), ()], [sampling] * 2, [NOBODY] * 2, [torch.Generator()] * 2, [()] * 2)
     assert logs.isnan().tolist() == [False, True]
 
 

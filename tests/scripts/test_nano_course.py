@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from foveate.document import Block, Box, Page
@@ -636,3 +637,30 @@ def test_weights_are_judged_by_the_same_pages_each_time(tmp_path: Path) -> None:
     assert judge.judged(judge.teacher_of(tmp_path, batches.ASSETS, judge.HELPS), [page]) == first
     torch.nn.init.normal_(known.model.encoder.projector.layers.weight, std=0.02)
     assert judge.judged(known, [page])["text"] > first["text"] + 1
+
+
+def test_two_networks_are_averaged_weight_by_weight(tmp_path: Path, monkeypatch: Any) -> None:
+    average = importlib.import_module("average")
+    for name, value in (("one", 1.0), ("two", 3.0), ("three", 5.0)):
+        (tmp_path / name).mkdir()
+        weight = torch.full((2,) if name != "three" else (3,), value, dtype=torch.bfloat16)
+        save_file({"w": weight}, tmp_path / name / average.NAME)
+        save_file({"h": weight}, tmp_path / f"{name}.safetensors")
+    (tmp_path / "one" / "config.json").write_text("{}")
+    helps = ["--helps", *(str(tmp_path / f"{name}.safetensors") for name in ("one", "two"))]
+
+    def run(*arguments: str) -> None:
+        paths = [
+            str(tmp_path / name) if name in ("one", "two", "three", "out") else name for name in arguments
+        ]
+        monkeypatch.setattr("sys.argv", ["average.py", *paths])
+        average.main()
+
+    run("one", "two", "--out", "out", "--share", "0.25", *helps)
+    assert load_file(tmp_path / "out" / average.NAME)["w"].tolist() == [1.5, 1.5]
+    assert load_file(tmp_path / "out" / average.HELPS)["h"].tolist() == [1.5, 1.5]
+    assert (tmp_path / "out" / "config.json").exists()
+    with pytest.raises(SystemExit, match="not two of one kind"):
+        run("one", "three", "--out", "out")
+    with pytest.raises(SystemExit):
+        run("one", "two", "--out", "out", "--share", "1.5")

@@ -79,6 +79,11 @@ class Cache:
         self.lengths = self.lengths + 1
         return Step(self, slots[:, None], seen[:, None, None], visible)
 
+    def shorten(self, row: int, count: int) -> None:
+        """Forgets a row's last `count` tokens. Not with a sliding window, whose slots are written again."""
+        assert self.config.sliding_window is None
+        self.lengths[row] -= count
+
     def keep(self, rows: Tensor) -> None:
         """Drops all rows but these, (n,) indices."""
         self.keys, self.values = self.keys[:, rows], self.values[:, rows]

@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from foveate.engine.cache import Cache
-from foveate.engine.loops import LoopDetector
+from foveate.engine.loops import LoopDetector, Returns
 from foveate.engine.sampling import Sampling, choose
 from foveate.errors import OptionError
 from foveate.model.deep_encoder import Views
@@ -36,6 +36,7 @@ class Request:
     max_tokens: int
     sampling: Sampling = Sampling()
     key: Any = None  # the caller's own
+    returns: int = 0  # times that text is taken back where the page went back to what it had written
 
 
 @dataclass(eq=False)
@@ -45,6 +46,7 @@ class Reading:
     request: Request
     stream: TokenStream
     loops: LoopDetector
+    returns: Returns
     generator: torch.Generator
     allowed: frozenset[int]
     ids: list[int] = field(default_factory=list)
@@ -52,6 +54,8 @@ class Reading:
     pieces: list[str] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)  # in the text, of what each token writes …
     ends: list[int] = field(default_factory=list)  # … a part of a character at least
+    barred: dict[int, set[int]] = field(default_factory=dict)  # tokens by the place where they led back
+    taken_back: int = 0  # times
     stop: str = ""  # "end", "length", "loop", "error" or "cancelled" once it is over
 
     @property
@@ -118,6 +122,8 @@ class Engine:
                 f"the page takes {len(request.ids)} tokens, the network has {room + len(request.ids)} "
                 "places: choose a smaller mode or fewer tiles"
             )
+        if request.returns and self.model.config.decoder.sliding_window is not None:
+            request = replace(request, returns=0)  # its cache has written over what it would go back to
         if isinstance(request.views, Tensor):
             self._check_ready(request.views, request.ids)
         self._waiting.append(request)
@@ -199,7 +205,8 @@ class Engine:
             if token in self.tokenizer
         )
         generator = torch.Generator().manual_seed(request.sampling.seed)
-        return Reading(request, self.tokenizer.stream(), LoopDetector(self._spell), generator, allowed)
+        loops, returns = LoopDetector(self._spell), Returns(self._spell)
+        return Reading(request, self.tokenizer.stream(), loops, returns, generator, allowed)
 
     def _decode(self) -> list[Progress]:
         assert self._cache is not None
@@ -209,8 +216,29 @@ class Engine:
             x = self.model.embed(self._next[:, None], ())
             hidden = self.model.decoder(x, positions, step.mask, step)[:, -1]
             self._next, progress = self._extend(self._running, hidden)
+        for row, reading in enumerate(self._running):
+            self._watch(row, reading)
         self._drop_ended()
         return progress
+
+    def _watch(self, row: int, reading: Reading) -> None:
+        """Takes back what a running page has written since it went back to words it had written before."""
+        if reading.stop or reading.taken_back >= reading.request.returns:
+            return
+        place = reading.returns.place(reading.ids, reading.log_probabilities)
+        if place is None:
+            return
+        assert self._cache is not None
+        self._cache.shorten(row, len(reading.ids) - place)
+        reading.barred.setdefault(place, set()).add(reading.ids[place])
+        reading.taken_back += 1
+        _cut(reading, place)
+        reading.returns.forget(place)
+        reading.loops, reading.stream = LoopDetector(self._spell), self.tokenizer.stream()
+        for token in reading.ids:
+            reading.loops.add(token)
+            reading.stream.step(token)
+        self._next[row] = reading.ids[-1]
 
     def _extend(self, readings: Sequence[Reading], hidden: Tensor) -> tuple[Tensor, list[Progress]]:
         """Chooses each row's next token and books it."""
@@ -220,6 +248,7 @@ class Engine:
             [reading.request.sampling for reading in readings],
             [reading.allowed for reading in readings],
             [reading.generator for reading in readings],
+            [reading.barred.get(len(reading.ids), ()) for reading in readings],
         )
         chosen = zip(readings, tokens.tolist(), log_probabilities.tolist(), strict=True)
         return tokens, [Progress(reading, self._book(reading, *token)) for reading, *token in chosen]

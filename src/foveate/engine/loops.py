@@ -1,14 +1,18 @@
-"""Text that goes round in circles in ways that the n-gram guard cannot see.
+"""Text that goes round in circles, or back to where it has been, in ways that the n-gram guard cannot see.
 
 A network that has lost its place fills the rest of its room: with a passage longer than the guard's window,
 with a phrase that the guard interrupts now and then, with a list in which the number alone moves on, or with
 empty cells. All that consists of runs of symbols that have been there before. So does honest text, for a
 while: a page loops when for long nearly every run has come several times before.
+
+Before that it goes back once, to a line that it has read, with a token that it was not sure of. Such a
+stretch can be taken back, and that token barred.
 """
 
+import math
 import re
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,6 +21,9 @@ ROUNDS = 3  # times that a run must have come before
 LIMIT = 192  # tokens of such runs, less twice the others'
 # How much of a token counts: rows of zeros, dotted lines and empty cells are honest for longer than words.
 WORDS, SIGNS, COUNTERS, CELLS = 1.0, 0.25, 0.35, 0.08
+
+STRETCH = 14  # tokens that have come before in this order, half of them words: the page has gone back
+SURE = 0.9  # probability; a page repeats itself when it reads all tokens where that begins so surely
 
 STEPS = (1, 2, 4)  # a counter is compared with the number so many numbers before: "1.", "1 of 9", a box
 LONGEST = 9  # digits that are taken for one number
@@ -113,6 +120,36 @@ class LoopDetector:
         if looped:
             self.kept = circle.start
         return looped
+
+
+@dataclass
+class Returns:
+    """Notices where a page went back to what it had written; `spell` gives a token's text."""
+
+    spell: Callable[[int], str]
+    _ends: dict[tuple[int, ...], int] = field(default_factory=dict)  # where each stretch first ended
+
+    def place(self, ids: Sequence[int], log_probabilities: Sequence[float]) -> int | None:
+        """The place of the token with which the page went back, if its last STRETCH tokens say that it did
+        and it was not sure there. To be asked after each token."""
+        stretch = tuple(ids[-STRETCH:])
+        if len(stretch) < STRETCH:
+            return None
+        end = self._ends.setdefault(stretch, len(ids))
+        if len(ids) - end < STRETCH // 2 or not self._is_prose(stretch):
+            return None
+        start = len(ids) - STRETCH
+        place = min(range(max(1, start - 2), start + 2), key=lambda i: log_probabilities[i])
+        return place if log_probabilities[place] < math.log(SURE) else None
+
+    def _is_prose(self, stretch: Sequence[int]) -> bool:
+        """Not a table's rows, which honestly come again, nor a row of signs."""
+        texts = [self.spell(token) for token in stretch]
+        return TAGS.isdisjoint(texts) and 2 * sum(map(is_word, texts)) >= STRETCH
+
+    def forget(self, count: int) -> None:
+        """The page has `count` tokens again."""
+        self._ends = {stretch: end for stretch, end in self._ends.items() if end <= count}
 
 
 def is_word(text: str) -> bool:

@@ -31,6 +31,7 @@ from foveate.pages.views import make_views
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LARGE = 500_000_000  # parameters from which a network stays in 16 bits on a CPU too
 NO_LIMITS = Limits()
+RETURNS = 12  # usually one is enough; each costs the tokens of a line
 OVERFLOWED = "the network's numbers have overflowed: choose the dtype bfloat16 or float32"
 
 
@@ -45,6 +46,7 @@ class Options:
     max_tiles: int | None = None
     sampling: Sampling = Sampling()
     retries: int = 1  # further readings of a page that looped or hit the limit, each one mode higher
+    returns: int = RETURNS  # times that text is taken back where a page went back to what it had written
 
     def __post_init__(self) -> None:
         if self.mode != AUTO:
@@ -54,8 +56,9 @@ class Options:
         resolve_prompt(self.prompt, self.reference)
         if self.max_tokens is not None and self.max_tokens < 1:
             raise OptionError(f"max_tokens is {self.max_tokens}: choose 1 or more")
-        if self.retries < 0:
-            raise OptionError(f"retries is {self.retries}: choose 0 or more")
+        for name in ("returns", "retries"):
+            if getattr(self, name) < 0:
+                raise OptionError(f"{name} is {getattr(self, name)}: choose 0 or more")
 
 
 @dataclass(eq=False)
@@ -142,6 +145,7 @@ class Reader:
         temperature: float = 0.0,
         sampling: Sampling | None = None,
         retries: int = 1,
+        returns: int = RETURNS,
         pages: str | None = None,
         dpi: int = 144,
         password: str | None = None,
@@ -153,11 +157,12 @@ class Reader:
 
         `on_page` is called with each page as it is done, which need not be in order; the document's pages are
         in the order asked for. A page that cannot be drawn does not stop the others: its `stop` is "error",
-        its `error` says why. Raises `InputError` for what cannot be read as asked, and when no page could
+        its `error` says why. Text is taken back, up to `returns` times, where the network went back to what
+        it had written. Raises `InputError` for what cannot be read as asked, and when no page could
         be drawn at all.
         """
         sampling = sampling or Sampling(temperature=temperature)
-        options = Options(mode, prompt, reference, max_tokens, max_tiles, sampling, retries)
+        options = Options(mode, prompt, reference, max_tokens, max_tiles, sampling, retries, returns)
         book = _Pages(on_page)
         images = open_pages(
             source, pages=pages, dpi=dpi, password=password, limits=limits, on_broken=book.broken
@@ -212,7 +217,7 @@ class Reader:
         A blank line parts the pages. What has been yielded cannot be taken back: no page is read twice, and a
         loop's rounds stay in the text. Raises `InputError`, at a broken page too.
         """
-        options = Options(mode, prompt, reference, max_tokens, max_tiles, sampling or Sampling())
+        options = Options(mode, prompt, reference, max_tokens, max_tiles, sampling or Sampling(), returns=0)
         images = open_pages(source, pages=pages, dpi=dpi, password=password, limits=limits)
         for index, image in enumerate(images):
             if index:
@@ -234,7 +239,8 @@ class Reader:
         prompt = resolve_prompt(job.options.prompt, job.options.reference)
         ids = self.tokenizer.encode_prompt(prompt, layout.sequence_length)
         places = self.model.config.decoder.max_position_embeddings
-        return Request(ids, views, job.options.max_tokens or places, job.options.sampling, job)
+        options = job.options
+        return Request(ids, views, options.max_tokens or places, options.sampling, job, options.returns)
 
     def _finish(self, job: _Job, reading: Reading) -> Page | _Job:
         """The page, or how it is to be read again."""

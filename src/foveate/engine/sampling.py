@@ -4,7 +4,7 @@ watched for loops.
 B rows · V vocabulary
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,16 +51,18 @@ def choose(
     samplings: Sequence[Sampling],
     allowed: Sequence[frozenset[int]],
     generators: Sequence[torch.Generator],
+    barred: Sequence[Collection[int]],
 ) -> tuple[Tensor, Tensor]:
     """The next token of each row and the logarithm of its probability: (B,) and (B,) from logits (B, V).
 
-    `allowed` are each row's whitelisted ids. The probability is the network's own, before guard and
-    temperature; it is NaN where the network has given no numbers.
+    `allowed` are each row's whitelisted ids, `barred` those that may not come now. The probability is the
+    network's own, before guard and temperature; it is NaN where the network has given no numbers.
     """
     log_probabilities = logits.float().log_softmax(-1)
     guarded = log_probabilities.clone()
     for row, (history, sampling) in enumerate(zip(histories, samplings, strict=True)):
         banned = banned_tokens(history, sampling.ngram_size, sampling.ngram_window) - allowed[row]
+        banned.update(barred[row])
         if banned:
             guarded[row, list(banned)] = -torch.inf
     tokens = guarded.argmax(-1)

@@ -6,7 +6,7 @@ being read, and leave when their asker has gone.
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from foveate.document import Page
@@ -70,7 +70,8 @@ class Sitting:
 
     def prepare(self, image: PageImage, options: Options, key: Any) -> Prepared:
         """Makes the views and the prompt, apart from all else; `key` is unique among the pages of a
-        sitting."""
+        sitting. Nothing is taken back of what has been passed on."""
+        options = replace(options, returns=0)
         job = _Job(image, options, self._reader._mode(image, options), key=key)
         return Prepared(job, self._reader._request(job))
 

@@ -116,7 +116,8 @@ def _request(reader: Reader, page: Ready, options: Options) -> Request:
         )
     ids = reader.tokenizer.encode_prompt(resolve_prompt(options.prompt), layout.sequence_length)
     places = reader.model.config.decoder.max_position_embeddings
-    return Request(ids, page.tokens, options.max_tokens or places, options.sampling, page)
+    longest = options.max_tokens or places
+    return Request(ids, page.tokens, longest, options.sampling, page, options.returns)
 
 
 def _page(reading: Reading, options: Options) -> Page:
