@@ -454,8 +454,8 @@ def main() -> None:
         parser.error("--read-every needs --helps: without them the encoder has nothing to learn by itself")
     if options.read_every > 1 and options.frozen_encoder:
         parser.error("--read-every and --frozen-encoder leave steps without anything to learn: choose one")
-    if options.again and not options.frozen_encoder:
-        parser.error("--again needs --frozen-encoder: an encoder that learns has to see its pages")
+    if options.again and (options.stage != "whole" or not options.frozen_encoder):
+        parser.error("--again is for `whole` with --frozen-encoder: one that learns has to see its pages")
     options.run.mkdir(parents=True, exist_ok=True)
     if options.processes == 1:
         train(0, options)

@@ -420,6 +420,25 @@ def test_text_is_taken_back_where_the_page_went_back(plain: OCR, lost: dict[tupl
         torch.testing.assert_close(lost[tuple(written)], expected, atol=1e-4, rtol=1e-4)
 
 
+def test_what_was_barred_behind_another_text_may_come_again(
+    plain: OCR, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page is taken back to its token 9, to 9 again, then to 5, and then goes on."""
+    places = iter([9, 9, 5])
+    read = [12, 11, 10]  # tokens of the page when that is found
+
+    def place(_: object, ids: Sequence[int], logs: Sequence[float]) -> int | None:
+        if read and len(ids) == read[0]:
+            read.pop(0)
+            return next(places)
+        return None
+
+    monkeypatch.setattr(engine_module.Returns, "place", place)
+    reading = alone(plain, replace(page(max_tokens=14), returns=9))
+    assert reading.taken_back == 3 and list(reading.barred) == [5] and len(reading.ids) == 14
+    assert len(reading.barred[5]) == 1 and reading.ids[5] not in reading.barred[5]
+
+
 def test_a_ring_of_slots_cannot_be_taken_back(lost: dict[tuple[int, ...], Tensor]) -> None:
     model = network(config(sliding_window=4))
     reading = alone(model, replace(page(max_tokens=200), returns=3))

@@ -230,6 +230,8 @@ class Engine:
             return
         assert self._cache is not None
         self._cache.shorten(row, len(reading.ids) - place)
+        # What led back behind another text says nothing of this one.
+        reading.barred = {at: tokens for at, tokens in reading.barred.items() if at <= place}
         reading.barred.setdefault(place, set()).add(reading.ids[place])
         reading.taken_back += 1
         _cut(reading, place)
