@@ -31,7 +31,7 @@ from foveate.pages.views import make_views
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LARGE = 500_000_000  # parameters from which a network stays in 16 bits on a CPU too
 NO_LIMITS = Limits()
-RETURNS = 12  # usually one is enough; each costs the tokens of a line
+RETURNS = 12  # each costs the tokens of a line or two
 OVERFLOWED = "the network's numbers have overflowed: choose the dtype bfloat16 or float32"
 
 
